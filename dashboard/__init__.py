@@ -1,0 +1,1 @@
+"""What an operator looks at: a live page, health and metrics."""

@@ -1,0 +1,1 @@
+"""Fan-in from every connector, last values, resync service, fan-out to every consumer."""

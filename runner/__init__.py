@@ -1,0 +1,1 @@
+"""Consumes the bus as a strategy would, and measures how old every venue is."""
