@@ -1,0 +1,1 @@
+"""The contract between processes: events, wire, sockets, client, settings, counters, errors, log."""

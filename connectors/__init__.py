@@ -1,0 +1,1 @@
+"""Venue bytes in, bus events out: one process a venue."""

@@ -1,0 +1,188 @@
+"""What the world is told of one market: its book's trust, rebuild number and levels, and its quote.
+
+Every venue protocol holds one ``MarketFeed`` a market and publishes books only through it, so that no book leaves
+without its trust and every invalidation precedes what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from bus.book import Book as Levels
+from bus.book import check_levels
+from bus.events import Bbo, Book, Delta, Source, Trust
+from connectors.effects import Effects, Emit
+
+Prices: TypeAlias = Sequence[float]
+SEEN_TRADES: Final = 20_000
+"""Trade ids remembered a market: the longest replay known is Extended's and Lighter's 50; the rest is for bursts."""
+
+
+class Rebuilds:
+    """Rebuild numbers by market, shared by all protocol generations of a process so that they only ever grow."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def next(self, market: str) -> int:
+        """A number higher than any before it for this market."""
+        number = self._last.get(market, 0) + 1
+        self._last[market] = number
+        return number
+
+
+class MarketFeed:
+    """One market's output. ``book`` is kept only where a venue sends deltas."""
+
+    def __init__(self, market: str, rebuilds: Rebuilds, depth: int | None = None) -> None:
+        self.market = market
+        self.book = Levels()
+        self.trust = Trust.RESYNC
+        self.rebuild = 0
+        self.venue_ns: int | None = None
+        self.venue_seq: int | None = None
+        self._rebuilds = rebuilds
+        self._depth = depth
+        self._quote: Bbo | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the book may be used and continued by deltas."""
+        return self.trust is Trust.LIVE
+
+    def whole(
+        self,
+        venue_ns: int | None,
+        venue_seq: int | None,
+        levels: tuple[Prices, Prices, Prices, Prices],
+        *,
+        kept: bool,
+        trust: Trust = Trust.LIVE,
+        source: Source = Source.STREAM,
+    ) -> Effects:
+        """A whole book: ``levels`` are bid_px, bid_sz, ask_px, ask_sz, best first.
+
+        ``kept``: also hold it in ``book`` for deltas to come. A new rebuild begins unless the book was live (then the
+        snapshot continues it). Raises VenueError on impossible levels, with nothing changed.
+        """
+        bid_px, bid_sz, ask_px, ask_sz = levels
+        if kept:
+            self.book.replace(bid_px, bid_sz, ask_px, ask_sz)
+            bid_px, bid_sz, ask_px, ask_sz = self.book.levels()
+        else:
+            check_levels(bid_px, bid_sz)
+            check_levels(ask_px, ask_sz)
+        if self.trust is not Trust.LIVE or trust is not Trust.LIVE:
+            self.rebuild = self._rebuilds.next(self.market)
+        self.trust, self.venue_ns, self.venue_seq = trust, venue_ns, venue_seq
+        event = Book(
+            venue_ns,
+            venue_seq,
+            trust,
+            self.rebuild,
+            source,
+            list(bid_px),
+            list(bid_sz),
+            list(ask_px),
+            list(ask_sz),
+            self._depth,
+        )
+        return [Emit(self.market, event)]
+
+    def delta(
+        self,
+        venue_ns: int | None,
+        venue_seq: int | None,
+        levels: tuple[list[float], list[float], list[float], list[float]],
+    ) -> Effects:
+        """Changed levels with absolute sizes, applied to ``book`` and published. Only while ``live``.
+
+        Raises VenueError on impossible levels, with nothing changed.
+        """
+        bid_px, bid_sz, ask_px, ask_sz = levels
+        self.book.apply(bid_px, bid_sz, ask_px, ask_sz)
+        self.venue_ns, self.venue_seq = venue_ns, venue_seq
+        event = Delta(venue_ns, venue_seq, self.trust, self.rebuild, bid_px, bid_sz, ask_px, ask_sz)
+        return [Emit(self.market, event)]
+
+    def confirm(self, venue_ns: int | None, venue_seq: int | None) -> Effects:
+        """The venue said that the book has not changed: an empty delta, so that consumers see it fresh."""
+        return self.delta(venue_ns, venue_seq, ([], [], [], []))
+
+    def invalidate(self, trust: Trust) -> Effects:
+        """The book and quote may no longer be used; says so once, before anything that follows from it."""
+        if self.trust is trust:
+            return []
+        self.trust = trust
+        if self.rebuild == 0 and self._quote is None:
+            return []
+        effects: Effects = []
+        if self.rebuild:
+            gone = Delta(self.venue_ns, self.venue_seq, trust, self.rebuild, [], [], [], [])
+            effects.append(Emit(self.market, gone))
+        if self._quote is not None:
+            quote, self._quote = self._quote, None
+            effects.append(
+                Emit(
+                    self.market,
+                    Bbo(
+                        quote.venue_ns,
+                        quote.venue_seq,
+                        trust,
+                        self.rebuild,
+                        quote.source,
+                        quote.bid_px,
+                        quote.bid_sz,
+                        quote.ask_px,
+                        quote.ask_sz,
+                    ),
+                )
+            )
+        return effects
+
+    def quote(
+        self,
+        venue_ns: int | None,
+        venue_seq: int | None,
+        touch: tuple[float | None, float | None, float | None, float | None],
+        source: Source = Source.STREAM,
+    ) -> Effects:
+        """The venue's best bid and offer: bid_px, bid_sz, ask_px, ask_sz, ``None`` for an empty side.
+
+        Trusted on its own account: a quote stream can be live while the book is being rebuilt.
+        Raises VenueError on impossible numbers.
+        """
+        bid_px, bid_sz, ask_px, ask_sz = touch
+        numbers = [number for number in touch if number is not None]
+        check_levels(numbers, numbers)
+        trust = Trust.LIVE if source is Source.STREAM else Trust.REST
+        event = Bbo(venue_ns, venue_seq, trust, self.rebuild, source, bid_px, bid_sz, ask_px, ask_sz)
+        self._quote = event
+        return [Emit(self.market, event)]
+
+    def last_quote(self) -> Bbo | None:
+        """The quote now in force, ``None`` when there is none or it was invalidated."""
+        return self._quote
+
+
+class SeenTrades:
+    """Trade ids already published, by market, bounded; shared by all protocol generations of a process."""
+
+    def __init__(self, capacity: int = SEEN_TRADES) -> None:
+        self._capacity = capacity
+        self._ids: dict[str, set[object]] = {}
+        self._order: dict[str, deque[object]] = {}
+
+    def first_time(self, market: str, trade_id: object) -> bool:
+        """Remember the id; True when it had not been seen."""
+        ids = self._ids.setdefault(market, set())
+        if trade_id in ids:
+            return False
+        order = self._order.setdefault(market, deque())
+        if len(order) >= self._capacity:
+            ids.discard(order.popleft())
+        ids.add(trade_id)
+        order.append(trade_id)
+        return True

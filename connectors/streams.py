@@ -1,0 +1,130 @@
+"""Subscribed streams and what is due from each: acknowledgement, first data, and never more than so much silence.
+
+Liveness is kept per stream, not per socket: trades keep a socket busy while its book is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+import msgspec
+
+from connectors.effects import Now
+
+
+class Verdict(Enum):
+    """What a stream failed to do in time."""
+
+    ACK = "no acknowledgement"
+    FIRST = "no first data"
+    SILENT = "silent"
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long a kind of stream may take, in ns; ``None``: it may take for ever (trades whenever)."""
+
+    ack_ns: int | None = None
+    """From the request to its acknowledgement."""
+    first_ns: int | None = None
+    """From the request to the first data (or snapshot)."""
+    silence_ns: int | None = None
+    """Between data once there has been some."""
+
+
+class Stream(msgspec.Struct):
+    """One subscription. Times are monotonic ns."""
+
+    conn: str
+    key: str
+    """The venue's name for it, unique in the protocol."""
+    kind: str
+    """What it carries: ``book``, ``bbo``, ``trade``, ``stats`` …"""
+    market: str
+    patience: Patience
+    requested: int
+    acked: int | None = None
+    first: int | None = None
+    last: int | None = None
+    judged: int | None = None
+    """When ``overdue`` last named it: silence is counted anew from there, so that one stall is one verdict a period."""
+
+    def due(self) -> tuple[int, Verdict] | None:
+        """When the next thing is due, and what it means if that does not come."""
+        patience, found = self.patience, None
+        since = self.requested if self.judged is None else self.judged
+        if self.last is not None:
+            if patience.silence_ns is not None:
+                found = (max(self.last, since) + patience.silence_ns, Verdict.SILENT)
+            return found
+        if patience.first_ns is not None:
+            found = (since + patience.first_ns, Verdict.FIRST)
+        if self.acked is None and patience.ack_ns is not None:
+            ack = (since + patience.ack_ns, Verdict.ACK)
+            found = ack if found is None else min(found, ack, key=lambda due: due[0])
+        return found
+
+
+class Streams:
+    """All streams of one protocol by key. ``deadline`` may be early, never late."""
+
+    def __init__(self) -> None:
+        self.deadline: int | None = None
+        self._by_key: dict[str, Stream] = {}
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self._by_key.values())
+
+    def get(self, key: str) -> Stream | None:
+        """The stream of this key, ``None`` when not subscribed."""
+        return self._by_key.get(key)
+
+    def request(self, stream: Stream) -> None:
+        """A subscribe request is being sent; replaces an earlier one of the same key."""
+        self._by_key[stream.key] = stream
+        self._arm()
+
+    def ack(self, key: str, now: Now) -> bool:
+        """The venue acknowledged. False when nothing of that key was asked for."""
+        stream = self._by_key.get(key)
+        if stream is None:
+            return False
+        stream.acked = now.mono
+        return True
+
+    def data(self, key: str, now: Now) -> bool:
+        """Data of a stream arrived. False when nothing of that key was asked for."""
+        stream = self._by_key.get(key)
+        if stream is None:
+            return False
+        if stream.first is None:
+            stream.first = now.mono
+            stream.last = now.mono
+            self._arm()
+        else:
+            stream.last = now.mono
+        return True
+
+    def drop(self, key: str) -> None:
+        """The stream was unsubscribed or refused."""
+        self._by_key.pop(key, None)
+
+    def forget(self, conn: str) -> None:
+        """A connection is gone with all its streams."""
+        self._by_key = {key: stream for key, stream in self._by_key.items() if stream.conn != conn}
+        self._arm()
+
+    def overdue(self, now: Now) -> list[tuple[Stream, Verdict]]:
+        """Streams that have missed what was due, each once a period of its patience."""
+        found = []
+        for stream in self._by_key.values():
+            due = stream.due()
+            if due is not None and due[0] <= now.mono:
+                stream.judged = now.mono
+                found.append((stream, due[1]))
+        self._arm()
+        return found
+
+    def _arm(self) -> None:
+        dues = [due[0] for stream in self._by_key.values() if (due := stream.due()) is not None]
+        self.deadline = min(dues) if dues else None
