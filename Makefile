@@ -63,19 +63,26 @@ format: $(STAMP) ## rewrite files to the house format and mend what can be mende
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure, side by side with neighbours
+# Neighbours are installed for measuring only; one of them is compiled here.
+$(VENV)/.bench: requirements-bench.lock $(STAMP)
+	$(PIP) install --requirement requirements-bench.lock
+	@touch $@
+
+bench: $(VENV)/.bench ## measure, side by side with neighbours
 	$(BIN)/python -m benchmarks
 
 fuzz: $(STAMP) ## FUZZ_FRAMES mutated frames a venue
 	PARAPHINA_FUZZ_FRAMES=$(FUZZ_FRAMES) $(BIN)/python -m pytest -q -m fuzz
 
-# A throw-away environment: the tool that writes the lock is not itself part of it.
+# A throw-away environment: the tool that writes the locks is not itself part of them.
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
 lock: ## choose newest versions that setup.cfg allows and write them down
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools
-	CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
-		--extra simulator --extra dev --output-file requirements.lock setup.cfg
+	$(LOCK) --extra simulator --extra dev --output-file requirements.lock setup.cfg
+	$(LOCK) --extra bench --constraint requirements.lock --output-file requirements-bench.lock setup.cfg
 	rm -rf $(VENV)-lock
 
 clean: ## remove what tools and builds made; run/ and the environment stay
