@@ -1,0 +1,21 @@
+"""The venues, by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.venue import Venue
+
+VENUE_CLASSES: dict[str, str] = {
+    "hyperliquid": "simulator.venues.hyperliquid.venue:Hyperliquid",
+}
+"""``module:class``, imported only for the venues of the run."""
+
+
+def venue_class(name: str) -> type[Venue]:
+    """Import a venue's class."""
+    module, _, attribute = VENUE_CLASSES[name].partition(":")
+    found: type[Venue] = getattr(importlib.import_module(module), attribute)
+    return found

@@ -1,0 +1,1 @@
+"""Hyperliquid: snapshots only, no sequence, one JSON socket, ``POST /info``."""
