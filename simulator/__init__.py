@@ -29,9 +29,9 @@ Adding a venue
    * counts what goes over a limit with ``if self.violation(limit, detail): punish`` (the answer is False under
      ``--limits count``), and scales lifetimes and keepalive periods with ``self.scaled(seconds)``.
 
-   The ``Session`` subclass implements ``opened``, ``received(text or bytes)`` and, if the venue pings, starts timers by
-   ``self.after(seconds, callback)`` / ``self.every(seconds, callback)`` (cancelled when the connection ends).
-   Frames carry ``kind`` (ack, error, snapshot, delta, bbo, trades, stats, ping, pong, control), ``market`` (our id) and,
+   The ``Session`` subclass implements ``opened``, ``received(text or bytes)`` and, if the venue pings, starts timers
+   by ``self.after(seconds, callback)`` / ``self.every(seconds, callback)`` (cancelled when the connection ends).
+   Frames carry ``kind`` (ack, error, snapshot, delta, bbo, trades, stats, ping, pong, control), ``market`` (ours) and,
    for books, a ``render(bids, asks)`` callable: faults use these to drop, alter or forge without knowing the venue.
 4. Register the class in ``venues/__init__.py``.
 

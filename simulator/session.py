@@ -29,7 +29,7 @@ MOST_TIMERS = 64
 class Session:
     """A venue's end of one connection. Subclasses speak the venue's protocol; this class owns the socket.
 
-    Ways out: ``send`` (through the hook), ``close`` (close frame, behind what is queued), ``drop`` (FIN or RST at once).
+    Ways out: ``send`` (through the hook), ``close`` (a close frame behind what is queued), ``drop`` (FIN or RST now).
     """
 
     def __init__(self, venue: Venue, connection: Connection, request: web.Request, ws: web.WebSocketResponse) -> None:

@@ -30,6 +30,8 @@ class Stats:
     open_interest: Decimal
     funding: Decimal
     previous_day: Decimal
+    day_volume: Decimal
+    """Base units traded in the day before the start of the run."""
 
 
 def price_of(truth: Truth) -> Decimal:
@@ -44,9 +46,15 @@ def first_stats(truth: Truth, rng: Random) -> Stats:
     quantum = Decimal(1).scaleb(-truth.spec.size_decimals)
     interest = (Decimal(rng.randint(200_000_000, 900_000_000)) / price).quantize(quantum)
     digits = Decimal(1).scaleb(-truth.spec.price_decimals)
-    stats = Stats(price, price, interest, BASELINE, (price * Decimal("0.987")).quantize(digits))
+    volume = (Decimal(rng.randint(800_000_000, 3_000_000_000)) / price).quantize(quantum)
+    stats = Stats(price, price, interest, BASELINE, (price * Decimal("0.987")).quantize(digits), volume)
     step_stats(stats, truth, rng)
     return stats
+
+
+def day_volume(stats: Stats, truth: Truth) -> Decimal:
+    """Base units traded in a day, rolling in name only: it grows by what is traded in the run."""
+    return stats.day_volume + Decimal(truth.volume).scaleb(-truth.spec.size_decimals)
 
 
 def step_stats(stats: Stats, truth: Truth, rng: Random) -> None:

@@ -18,7 +18,7 @@ DAYS = 3650
 def server_context(folder: Path, *, wrong: bool = False) -> ssl.SSLContext:
     """TLS context for a server on localhost or 127.0.0.1.
 
-    ``folder/ca.pem`` is what clients should trust. With ``wrong`` the certificate is signed by ``other-ca.pem`` instead,
+    ``folder/ca.pem`` is what clients should trust. With ``wrong`` the certificate is signed by ``other-ca.pem``,
     which they do not. Missing files are created; existing ones are used as they are.
     """
     prefix = "other-" if wrong else ""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 VENUE_CLASSES: dict[str, str] = {
     "hyperliquid": "simulator.venues.hyperliquid.venue:Hyperliquid",
+    "lighter": "simulator.venues.lighter.venue:Lighter",
 }
 """``module:class``, imported only for the venues of the run."""
 

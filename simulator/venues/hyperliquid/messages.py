@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from simulator.decimals import encode, pointed, pointed_decimal
+from simulator.stats import day_volume
 
 if TYPE_CHECKING:
     from simulator.book import Levels
@@ -109,7 +110,7 @@ def context(stats: Stats, truth: Truth) -> dict[str, Any]:
     """Mark, index (oracle), open interest and funding; no time field exists."""
     spec = truth.spec
     bid, ask = truth.book.touch()
-    day = Decimal(50_000_000) + Decimal(truth.volume).scaleb(-spec.size_decimals)
+    day = day_volume(stats, truth)
     found: dict[str, Any] = {
         "funding": pointed_decimal(stats.funding),
         "openInterest": pointed_decimal(stats.open_interest),
