@@ -121,6 +121,20 @@ class Runner(_Section, frozen=True):
         int, Meta(ge=1, le=10_000_000, description="Messages drained a tick before it counts as a cap hit.")
     ] = 50_000
     window_s: Annotated[int, Meta(ge=1, le=86_400, description="Sliding window of the age percentiles.")] = 60
+    telemetry_mode: Annotated[
+        Literal["append", "jsonl", "truncate", "off"],
+        Meta(
+            description="append (or jsonl) adds to the telemetry file, truncate empties it at start, off writes none."
+        ),
+    ] = "append"
+    telemetry_path: Annotated[
+        str, Meta(description="Telemetry file; empty: telemetry.jsonl in the output directory.")
+    ] = ""
+    rx_stats: Annotated[bool, Meta(description="Whether a line of receive statistics is written every tick.")] = True
+    rx_stats_path: Annotated[
+        str, Meta(description="Receive statistics file; empty: market_rx_stats.log in the output directory.")
+    ] = ""
+    ws_audit: Annotated[bool, Meta(description="Whether WS_AUDIT lines of reconnects and pressure are logged.")] = True
 
 
 class Sentinel(_Section, frozen=True):
@@ -213,8 +227,16 @@ ENVIRONMENT: Final[dict[str, tuple[str, ...]]] = {
     "PARAPHINA_LOG_LEVEL": ("log", "level"),
     "PARAPHINA_LOG_FORMAT": ("log", "format"),
     "PARAPHINA_OUT_DIR": ("runner", "out_dir"),
+    "PARAPHINA_TELEMETRY_MODE": ("runner", "telemetry_mode"),
+    "PARAPHINA_TELEMETRY_PATH": ("runner", "telemetry_path"),
+    "PARAPHINA_MARKET_RX_STATS": ("runner", "rx_stats"),
+    "PARAPHINA_MARKET_RX_STATS_PATH": ("runner", "rx_stats_path"),
+    "PARAPHINA_WS_AUDIT": ("runner", "ws_audit"),
 }
 """Environment variables that replace one key of the file."""
+
+_SWITCHES: Final = frozenset({"rx_stats", "ws_audit"})
+_SWITCH_WORDS: Final = {"0": False, "false": False, "1": True, "true": True}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -281,6 +303,10 @@ def _override(tree: dict[str, Any], name: str, path: tuple[str, ...], text: str)
             tree[leaf] = int(text)
         except ValueError:
             raise SettingsError(name, f"not a whole number: {text!r}", "milliseconds") from None
+    elif leaf in _SWITCHES:
+        if text.lower() not in _SWITCH_WORDS:
+            raise SettingsError(name, f"neither on nor off: {text!r}", ", ".join(_SWITCH_WORDS))
+        tree[leaf] = _SWITCH_WORDS[text.lower()]
     else:
         tree[leaf] = text
 
