@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 from bus.book import Book as Levels
 from bus.book import check_levels
-from bus.events import Bbo, Book, Delta, Source, Trust
-from connectors.effects import Effects, Emit
+from bus.events import Bbo, Book, Check, Delta, Source, Trust
+from connectors.effects import Effects, Emit, Now
 
 Prices: TypeAlias = Sequence[float]
 SEEN_TRADES: Final = 20_000
@@ -186,3 +186,44 @@ class SeenTrades:
         ids.add(trade_id)
         order.append(trade_id)
         return True
+
+
+class Agreement:
+    """Comparisons of one market's book with what the venue says elsewhere, told as ``Check`` events.
+
+    One difference proves nothing where the two come by different streams: only one that lasts, without a single
+    agreement in between, does.
+    """
+
+    def __init__(self, against: str, *, every_ns: int, lasting_ns: int) -> None:
+        """``every_ns``: least time between two events; ``lasting_ns``: a difference so old is real."""
+        self._against = against
+        self._every = every_ns
+        self._lasting = lasting_ns
+        self._compared = 0
+        self._diverged = 0
+        self._since: Now | None = None
+        self._told: int | None = None
+
+    def restart(self) -> None:
+        """A new rebuild of the book: forget everything compared before it."""
+        self._compared = self._diverged = 0
+        self._since = None
+
+    def compared(self, market: str, divergence: float, now: Now) -> Effects:
+        """One comparison; ``divergence`` is the difference as a fraction of the price, 0.0 for none."""
+        self._compared += 1
+        if divergence == 0.0:
+            self._since = None
+        else:
+            self._diverged += 1
+            self._since = self._since or now
+        if self._told is not None and now.mono - self._told < self._every:
+            return []
+        self._told = now.mono
+        since = None if self._since is None else self._since.wall
+        return [Emit(market, Check(self._against, self._compared, self._diverged, divergence, since))]
+
+    def lasting(self, now: Now) -> bool:
+        """Whether the book has differed for so long that it is to be taken for wrong."""
+        return self._since is not None and now.mono - self._since.mono >= self._lasting

@@ -7,6 +7,7 @@ means "again, later".
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -97,3 +98,63 @@ def retry_after_ns(reply: Reply) -> int:
     except ValueError:
         return 0
     return int(min(max(seconds, 0.0), 7 * 86_400.0) * 1e9)
+
+
+class StandIns:
+    """REST books for markets whose stream book has been unusable for a while, until it is usable again.
+
+    The calls are polls named as ``make`` names them, one a market.
+    """
+
+    def __init__(
+        self, polls: Polls, make: Callable[[str], Fetch], *, after_ns: int, every_ns: int, stale_ns: int
+    ) -> None:
+        self._polls = polls
+        self._make = make
+        self._after = after_ns
+        self._every = every_ns
+        self._stale = stale_ns
+        self._begin: dict[str, int | None] = {}
+        self._seen: dict[str, int] = {}
+
+    def __contains__(self, market: str) -> bool:
+        """Whether the stream book is missing."""
+        return market in self._begin
+
+    @property
+    def deadline(self) -> int | None:
+        """Monotonic ns when ``begin`` or ``expired`` has something to say."""
+        times = [time for time in self._begin.values() if time is not None]
+        times += [seen + self._stale for seen in self._seen.values()]
+        return min(times, default=None)
+
+    def missing(self, market: str, now: Now) -> None:
+        """The stream book may not be used. Saying it again does not start the wait anew."""
+        if market not in self._begin:
+            self._begin[market] = now.mono + self._after
+
+    def served(self, market: str) -> None:
+        """The stream book is usable again, or the market is not wanted any more."""
+        if market in self._begin:
+            del self._begin[market]
+            self._seen.pop(market, None)
+            self._polls.remove(self._make(market).name, market)
+
+    def seen(self, market: str, now: Now) -> None:
+        """A REST book was published for it."""
+        if market in self._begin:
+            self._seen[market] = now.mono
+
+    def begin(self, now: Now) -> None:
+        """Start the calls of markets that have waited long enough; ``Polls.due`` makes them."""
+        for market, time in self._begin.items():
+            if time is not None and time <= now.mono:
+                self._begin[market] = None
+                self._polls.add(partial(self._make, market), now, every_ns=self._every)
+
+    def expired(self, now: Now) -> list[str]:
+        """Markets whose newest REST book has itself grown too old, each once."""
+        old = [market for market, seen in self._seen.items() if seen + self._stale <= now.mono]
+        for market in old:
+            del self._seen[market]
+        return old

@@ -128,3 +128,56 @@ class Streams:
     def _arm(self) -> None:
         dues = [due[0] for stream in self._by_key.values() if (due := stream.due()) is not None]
         self.deadline = min(dues) if dues else None
+
+
+class Beat(Enum):
+    """What a keepalive wants done now."""
+
+    QUIET = "nothing"
+    PING = "send a ping"
+    DEAD = "give the connection up"
+
+
+class Keepalive:
+    """Pings of ours on one connection: when the next is due, and when a missing answer means that nobody is there."""
+
+    def __init__(self, interval_ns: int, patience_ns: int) -> None:
+        """``patience_ns``: age of the oldest unanswered ping at which the connection is dead."""
+        self.deadline: int | None = None
+        self._interval = interval_ns
+        self._patience = patience_ns
+        self._next: int | None = None
+        self._unanswered: int | None = None
+
+    def opened(self, now: Now) -> None:
+        """The connection is up: the first ping is due one interval from now."""
+        self._next, self._unanswered = now.mono + self._interval, None
+        self._arm()
+
+    def closed(self) -> None:
+        """The connection is gone: nothing is due."""
+        self._next = self._unanswered = None
+        self._arm()
+
+    def answered(self) -> None:
+        """A pong came, for whichever ping."""
+        self._unanswered = None
+        self._arm()
+
+    def due(self, now: Now) -> Beat:
+        """What is to be done now; ``PING`` is taken for done, ``DEAD`` is said until ``closed``."""
+        if self._next is None:
+            return Beat.QUIET
+        if self._unanswered is not None and now.mono >= self._unanswered + self._patience:
+            return Beat.DEAD
+        if now.mono < self._next:
+            return Beat.QUIET
+        self._next = now.mono + self._interval
+        if self._unanswered is None:
+            self._unanswered = now.mono
+        self._arm()
+        return Beat.PING
+
+    def _arm(self) -> None:
+        late = None if self._unanswered is None else self._unanswered + self._patience
+        self.deadline = min((time for time in (self._next, late) if time is not None), default=None)
