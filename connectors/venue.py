@@ -25,7 +25,7 @@ class VenueSpec(msgspec.Struct, frozen=True):
 
     venue: str
     session_age_ns: int | None
-    """Age at which a connection is left by planned rotation, safely before the venue ends it; ``None``: no known end."""
+    """Age at which planned rotation leaves a connection, safely before the venue ends it; ``None``: no known end."""
     connects: Budget | None
     """Connection attempts per host (IP)."""
     messages: Budget | None
@@ -34,6 +34,8 @@ class VenueSpec(msgspec.Struct, frozen=True):
     """REST weight per host (IP)."""
     messages_per_connection: bool = True
     """Whether ``messages`` counts each connection by itself or all of the host's together."""
+    hold_statuses: dict[int, int] = {429: 10_000_000_000, 418: 120_000_000_000, 403: 10_000_000_000}
+    """HTTP statuses after which the host is left alone, and for how many ns at least (``Retry-After`` may ask more)."""
     drift_ns: int = 5_000_000_000
     """Growth of (wall clock - venue time) over a connection's best beyond which the stream counts as falling behind."""
 

@@ -1,0 +1,115 @@
+"""The engine's own supervision, independent of the protocols' deadlines.
+
+It looks after silent connections and markets, recoveries that take too long, and the planned change to a fresh
+connection before the venue ends the old one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from bus.counters import Counter
+from bus.events import Reason, State
+from connectors.effects import Now, Refusal
+from connectors.engine import MS, Engine
+from connectors.links import Phase
+
+TICK_NS: Final = 250 * MS
+SECOND_NS: Final = 1_000 * MS
+MARKET_FACTOR: Final = 3
+"""A market's book silent for so many times its stale threshold is beyond what the protocol should have caught."""
+RECOVERY_NS: Final = 30 * SECOND_NS
+"""A recovery that takes longer is called down, and restarted from nothing if its connections are open."""
+ESCALATE_CAP_NS: Final = 600 * SECOND_NS
+STANDBY_NS: Final = 60 * SECOND_NS
+"""A standby that has not taken over by then is given up and tried again later."""
+
+
+class Watch(msgspec.Struct):
+    """Periodic supervision of one engine; call it as ``engine.watch``."""
+
+    escalations: int = 0
+    escalate_at: int = 0
+    rotate_at: int = 0
+
+    def __call__(self, engine: Engine, now: Now) -> None:
+        """Look at everything once and act."""
+        engine.watch_at = now.mono + TICK_NS
+        self._connections(engine, now)
+        self._markets(engine, now)
+        self._standby(engine, now)
+        self._recovery(engine, now)
+
+    @staticmethod
+    def _connections(engine: Engine, now: Now) -> None:
+        """No byte for too long; an attempt that never ended (a resolver or a handshake that hangs)."""
+        silence = engine.settings.read_timeout_ms * MS
+        patience = 3 * engine.settings.connect_timeout_ms * MS
+        for generation in engine.generations():
+            for link in list(generation.links.values()):
+                if link.phase is Phase.OPEN and now.mono - link.last_rx > silence:
+                    detail = f"no frame for {(now.mono - link.last_rx) / 1e9:.1f} s"
+                    engine.give_up(generation, link, Reason.READ_TIMEOUT, detail, now)
+                elif link.phase is Phase.CONNECTING and now.mono - link.opened_at > patience:
+                    engine.ports.drop(link.key)
+                    detail = f"the attempt never ended, {patience / 1e9:.0f} s"
+                    engine.refused(link.key, Refusal(Reason.CONNECT_TIMEOUT, detail), now)
+
+    @staticmethod
+    def _markets(engine: Engine, now: Now) -> None:
+        """A live book that nothing has confirmed for long: the protocol's own watch must have failed."""
+        active = engine.active
+        limit = MARKET_FACTOR * engine.settings.stale_ms * MS
+        for market in active.live:
+            silent = now.mono - active.confirmed[market]
+            link = active.links.get(active.feeding.get(market, ""))
+            if silent > limit and link is not None and link.phase is Phase.OPEN:
+                engine.give_up(active, link, Reason.STALE_WATCHDOG, f"{market} silent for {silent / 1e9:.1f} s", now)
+
+    def _recovery(self, engine: Engine, now: Now) -> None:
+        """A venue that is connected and does not become whole is started anew beside the old, or instead of it."""
+        lost = engine.active.known - engine.active.live
+        since = [engine.health.since_mono(market) for market in lost]
+        overdue = bool(since) and now.mono - min(since) > RECOVERY_NS
+        if not overdue:
+            if not lost:
+                self.escalations = 0
+            return
+        engine.call_down(now)
+        if now.mono < self.escalate_at or engine.standby is not None or not engine.active.open_links():
+            return
+        engine.counters.add(Counter.ESCALATIONS)
+        fields = {"markets": sorted(lost), "attempt": self.escalations + 1}
+        engine.ports.log("warning", "escalation", fields)
+        self.escalate_at = now.mono + min(ESCALATE_CAP_NS, 2 * RECOVERY_NS << min(self.escalations, 6))
+        self.escalations += 1
+        if engine.active.live:
+            engine.begin_standby(now)
+        else:
+            engine.replace_active(now)
+
+    def _standby(self, engine: Engine, now: Now) -> None:
+        standby = engine.standby
+        if standby is not None:
+            if standby.may_replace(engine.active):
+                self._take_over(engine, now)
+            elif now.mono - standby.born > STANDBY_NS:
+                engine.ports.log("warning", "standby_failed", {"live": sorted(standby.live)})
+                engine.end_standby()
+            return
+        age = engine.spec.session_age_ns
+        oldest = engine.active.oldest_open()
+        if age is None or oldest is None or now.mono - oldest < age or now.mono < self.rotate_at:
+            return
+        if engine.health.state() is State.LIVE:
+            self.rotate_at = now.mono + 2 * STANDBY_NS
+            engine.ports.log("info", "rotation", {"age_s": (now.mono - oldest) / 1e9})
+            engine.begin_standby(now)
+
+    @staticmethod
+    def _take_over(engine: Engine, now: Now) -> None:
+        engine.counters.add(Counter.ROTATIONS)
+        engine.take_over(now)
+        engine.ports.log("info", "took_over", {"live": sorted(engine.active.live)})
