@@ -263,12 +263,11 @@ class Truth:
 
     def _checkpoint(self) -> None:
         self._checkpoints.append((self.number, dict(self.book.bids.sizes), dict(self.book.asks.sizes)))
-        excess = len(self._versions) - self._history
-        if excess >= CHECKPOINT_EVERY:
-            del self._versions[:excess]
-            self._first += excess
-            while self._checkpoints[0][0] < self._first:
-                self._checkpoints.popleft()
+        while len(self._checkpoints) > 1 and self._checkpoints[1][0] <= self.number - self._history:
+            self._checkpoints.popleft()
+        oldest = self._checkpoints[0][0]
+        del self._versions[: oldest - self._first]
+        self._first = oldest
 
 
 def _seq_of(version: Version) -> int:
