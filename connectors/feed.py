@@ -111,36 +111,37 @@ class MarketFeed:
         """The venue said that the book has not changed: an empty delta, so that consumers see it fresh."""
         return self.delta(venue_ns, venue_seq, ([], [], [], []))
 
-    def invalidate(self, trust: Trust) -> Effects:
-        """The book and quote may no longer be used; says so once, before anything that follows from it."""
-        if self.trust is trust:
-            return []
-        self.trust = trust
-        if self.rebuild == 0 and self._quote is None:
-            return []
+    def invalidate(self, trust: Trust, *, quote: bool = True) -> Effects:
+        """The book and quote may no longer be used; says so once, before anything that follows from it.
+
+        ``quote=False``: only the book; the quote came by another stream that is still good.
+        """
         effects: Effects = []
-        if self.rebuild:
-            gone = Delta(self.venue_ns, self.venue_seq, trust, self.rebuild, [], [], [], [])
-            effects.append(Emit(self.market, gone))
-        if self._quote is not None:
-            quote, self._quote = self._quote, None
-            effects.append(
-                Emit(
-                    self.market,
-                    Bbo(
-                        quote.venue_ns,
-                        quote.venue_seq,
-                        trust,
-                        self.rebuild,
-                        quote.source,
-                        quote.bid_px,
-                        quote.bid_sz,
-                        quote.ask_px,
-                        quote.ask_sz,
-                    ),
-                )
-            )
-        return effects
+        if self.trust is not trust:
+            self.trust = trust
+            if self.rebuild:
+                gone = Delta(self.venue_ns, self.venue_seq, trust, self.rebuild, [], [], [], [])
+                effects.append(Emit(self.market, gone))
+        # The quote lives by itself: one that came after the book's invalidation is still to be taken back.
+        return effects + self.invalidate_quote(trust) if quote else effects
+
+    def invalidate_quote(self, trust: Trust) -> Effects:
+        """The quote alone may no longer be used: its own stream is gone or bad, the book's is not."""
+        if self._quote is None:
+            return []
+        quote, self._quote = self._quote, None
+        event = Bbo(
+            quote.venue_ns,
+            quote.venue_seq,
+            trust,
+            self.rebuild,
+            quote.source,
+            quote.bid_px,
+            quote.bid_sz,
+            quote.ask_px,
+            quote.ask_sz,
+        )
+        return [Emit(self.market, event)]
 
     def quote(
         self,
