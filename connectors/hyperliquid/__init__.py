@@ -1,0 +1,1 @@
+"""Hyperliquid: perpetuals of the validator-operated exchange, public market data."""
