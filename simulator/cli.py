@@ -11,6 +11,7 @@ import click
 
 from simulator.server import Simulator
 from simulator.settings import DEFAULT_PORT_BASE, VENUES, Settings
+from simulator.venue import UnknownSwitchError
 
 
 def _names(allowed: tuple[str, ...] | None) -> click.ParamType[tuple[str, ...]]:
@@ -29,6 +30,20 @@ def _names(allowed: tuple[str, ...] | None) -> click.ParamType[tuple[str, ...]]:
             return names
 
     return Names()
+
+
+class _Pair(click.ParamType[tuple[str, str]]):
+    name = "pair"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        key, equals, text = str(value).partition("=")
+        venue, point, name = key.partition(".")
+        if not (equals and point and name and venue in VENUES):
+            self.fail(f"{value!r}: VENUE.NAME=VALUE, with a venue of {', '.join(VENUES)}", param, ctx)
+        return key, text
+
+
+_PAIR = _Pair()
 
 
 @click.command(context_settings={"show_default": True})
@@ -61,6 +76,7 @@ def _names(allowed: tuple[str, ...] | None) -> click.ParamType[tuple[str, ...]]:
 @click.option("--wrong-certificate", is_flag=True, help="With --tls: a certificate of another CA than ca.pem.")
 @click.option("--ports-file", type=click.Path(path_type=Path), help="JSON with every address, written once all listen.")
 @click.option("--scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML list of faults.")
+@click.option("--set", "switches", multiple=True, type=_PAIR, metavar="VENUE.NAME=VALUE", help="See Venue.switches.")
 def main(**options: object) -> None:
     """Serve the venues on loopback."""
     settings = Settings(**options)  # type: ignore[arg-type]
@@ -68,7 +84,7 @@ def main(**options: object) -> None:
         raise click.UsageError("--wrong-certificate needs --tls")
     try:
         asyncio.run(_run(settings))
-    except OSError as error:
+    except (OSError, UnknownSwitchError) as error:
         click.echo(f"simulator: {error}", err=True)
         sys.exit(1)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from simulator.decimals import encode
-from simulator.stats import HOUR_US, settled
+from simulator.stats import HOUR_US
 from simulator.truth import OutsideHistoryError
+from simulator.venue import UnknownSwitchError
 
 if TYPE_CHECKING:
     from simulator.book import Book
@@ -33,12 +34,24 @@ class Control:
         app = web.Application()
         app.router.add_get("/state", self.state)
         app.router.add_get("/truth/{venue}/{market}", self.truth)
+        app.router.add_put("/switches/{venue}/{name}", self.switch)
         return app
 
     async def state(self, request: web.Request) -> web.Response:
         """``GET /state``."""
         del request
         return reply(self._simulator.state())
+
+    async def switch(self, request: web.Request) -> web.Response:
+        """``PUT /switches/<venue>/<name>`` with the value as text."""
+        venue = self._simulator.venues.get(request.match_info["venue"])
+        if venue is None:
+            return reply({"error": f"unknown venue: {request.path}"}, 404)
+        try:
+            venue.switch(request.match_info["name"], await request.text())
+        except UnknownSwitchError as error:
+            return reply({"error": str(error)}, 404)
+        return reply(venue.set)
 
     async def truth(self, request: web.Request) -> web.Response:
         """``GET /truth/<venue>/<market>[?seq=N|?ts_ms=N|?ts_us=N]``."""
@@ -69,7 +82,8 @@ def _asked(request: web.Request) -> tuple[int | None, int | None]:
 def describe(venue: Venue, market: str, version: Version, book: Book) -> dict[str, Any]:
     """The JSON of ``GET /truth``: the book of that version, and everything else as it is now."""
     truth, stats, spec = venue.truths[market], venue.stats[market], venue.specs[market]
-    hour = venue.clock.now_us() // HOUR_US
+    every = venue.funding_hours
+    hour = venue.clock.now_us() // HOUR_US // every * every
     return {
         "venue": venue.name,
         "market": market,
@@ -85,9 +99,9 @@ def describe(venue: Venue, market: str, version: Version, book: Book) -> dict[st
         "index": str(stats.index),
         "open_interest": str(stats.open_interest),
         "funding": format(stats.funding, "f"),
-        "funding_settled": format(settled(venue.settings.seed, market, hour), "f"),
+        "funding_settled": format(venue.settled(market, hour), "f"),
         "funding_settled_at_ms": hour * HOUR_US // 1000,
-        "next_funding_ms": (hour + 1) * HOUR_US // 1000,
+        "next_funding_ms": (hour + every) * HOUR_US // 1000,
     }
 
 

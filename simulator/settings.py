@@ -37,6 +37,13 @@ class Settings:
     wrong_certificate: bool = False
     ports_file: Path | None = None
     scenario: Path | None = None
+    switches: tuple[tuple[str, str], ...] = ()
+    """``("venue.name", "value")``: see ``Venue.switches``."""
+
+    def switches_of(self, venue: str) -> dict[str, str]:
+        """One venue's switches by name."""
+        parts = ((key.partition("."), value) for key, value in self.switches)
+        return {name: value for (owner, _, name), value in parts if owner == venue}
 
     def port(self, venue: str | None) -> int:
         """Port of a venue, or of the control API for None; 0 = any free one."""

@@ -13,11 +13,12 @@ from simulator.clock import VenueClock
 from simulator.frames import Answer, Connection, Hook
 from simulator.limits import Ledger
 from simulator.scheduler import Scheduler, Timer
-from simulator.stats import Stats, first_stats, step_funding, step_stats
+from simulator.stats import Stats, first_stats, settled, step_funding, step_stats
 from simulator.truth import OutsideHistoryError, Pace, Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from decimal import Decimal
 
     from simulator.book import Book
     from simulator.session import Session
@@ -28,6 +29,10 @@ BORN_US = 2_000_000
 MOST_MESSAGE_BYTES = 4 << 20
 
 
+class UnknownSwitchError(LookupError):
+    """The venue has no such switch."""
+
+
 class Venue:
     """One venue on one port. Subclass, see the package docstring; everything here runs on the event loop's thread."""
 
@@ -35,10 +40,14 @@ class Venue:
     native_seq = True
     """Whether ``Version.seq`` is a number the venue prints; otherwise the truth is asked for by time."""
     first_seq = 1
+    funding_hours = 1
+    """Hours between settlements of funding."""
     compress = False
     """Whether permessage-deflate is accepted when a client offers it."""
     ws_paths: tuple[str, ...] = ("/ws",)
     """What the ports file appends nothing to: informational, shown by ``GET /state``."""
+    switches: Mapping[str, str] = {}
+    """Where documents leave a behaviour open: name and default. ``--set venue.name=value``, ``PUT /switches``."""
 
     def __init__(self, settings: Settings, hook: Hook, ledger: Ledger, on_error: Callable[[Exception], None]) -> None:
         self.settings = settings
@@ -50,6 +59,9 @@ class Venue:
         self.frames_sent = 0
         self.connections_total = 0
         self.slow_clients = 0
+        self.set: dict[str, str] = dict(self.switches)
+        for name, value in settings.switches_of(self.name).items():
+            self.switch(name, value)
         self.specs: dict[str, MarketSpec] = {}
         """By our market id."""
         self.truths: dict[str, Truth] = {}
@@ -129,6 +141,10 @@ class Venue:
         wanted = self.settings.frames_per_second
         return documented_s if wanted is None else 1.0 / wanted
 
+    def settled(self, market: str, hour: int) -> Decimal:
+        """The rate settled at ``hour`` (hours since the epoch), a fraction per hour, as finely as the venue prints it."""
+        return settled(self.settings.seed, market, hour)
+
     def truth_at(self, market: str, seq: int | None, ts_us: int | None) -> tuple[Version, Book]:
         """Version and book as of a native sequence or a printed time; the newest when neither is given."""
         truth = self.truths[market]
@@ -142,6 +158,13 @@ class Venue:
         return truth.last, truth.book
 
     # ---- services ----
+
+    def switch(self, name: str, value: str) -> None:
+        """Set one of the venue's switches."""
+        if name not in self.switches:
+            message = f"{self.name} has no switch {name!r}, only {sorted(self.switches)}"
+            raise UnknownSwitchError(message)
+        self.set[name] = value
 
     def scaled(self, seconds: float) -> float:
         """A lifetime or keepalive period under ``--time-scale``."""
@@ -234,5 +257,6 @@ class Venue:
             "frames_sent": self.frames_sent,
             "slow_clients": self.slow_clients,
             "skew_us": self.clock.skew_us,
+            "switches": dict(self.set),
             "markets": {market: spec.symbol for market, spec in self.specs.items()},
         }
