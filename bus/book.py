@@ -8,7 +8,7 @@ most changes happen.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf, isfinite
 
 from bus.errors import VenueError
@@ -132,3 +132,20 @@ class Book:
     def __len__(self) -> int:
         """Levels on both sides."""
         return len(self.bids.keys) + len(self.asks.keys)
+
+
+def replayed(
+    side: tuple[Sequence[float], Sequence[float]],
+    changes: Iterable[tuple[Sequence[float], Sequence[float]]],
+    *,
+    bids: bool,
+) -> tuple[list[float], list[float]]:
+    """One side of a book, ``(prices, sizes)`` best first, after changes to absolute sizes; 0.0 removes.
+
+    The same as ``Book.replace``, ``apply`` … and ``levels`` for levels already checked, at a fraction of the cost.
+    """
+    levels = dict(zip(*side, strict=True))
+    for prices, sizes in changes:
+        levels.update(zip(prices, sizes, strict=True))
+    kept = sorted([price for price, size in levels.items() if size > 0.0], reverse=bids)
+    return kept, [levels[price] for price in kept]

@@ -53,7 +53,10 @@ class Log(_Section, frozen=True):
 
 
 class Bus(_Section, frozen=True):
-    """Section ``[bus]``: endpoints and high-water marks. An empty endpoint means an ``ipc://`` socket in the run directory."""
+    """Section ``[bus]``: endpoints and high-water marks.
+
+    An empty endpoint means an ``ipc://`` socket in the run directory.
+    """
 
     market_in: Annotated[str, Meta(description="Where the publisher binds for connectors (XSUB).")] = ""
     market_out: Annotated[str, Meta(description="Where the publisher binds for consumers (XPUB).")] = ""

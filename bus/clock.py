@@ -1,0 +1,29 @@
+"""The one place where shells read clocks and this process's own use of the machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from bus.process import Usage
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_STATM = Path("/proc/self/statm")
+
+mono = time.monotonic_ns
+"""Monotonic ns: deadlines, ages, order. The same for all processes of a host."""
+
+wall = time.time_ns
+"""Wall clock ns: only for comparison with what others claim."""
+
+
+def now() -> tuple[int, int]:
+    """Both clocks in one reading, ``(mono_ns, wall_ns)``: once a step of a shell's loop."""
+    return time.monotonic_ns(), time.time_ns()
+
+
+def usage() -> Usage:
+    """Memory and CPU of this process."""
+    times = os.times()
+    return Usage(int(_STATM.read_bytes().split()[1]) * _PAGE, times.user + times.system)
