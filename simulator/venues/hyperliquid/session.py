@@ -21,6 +21,8 @@ class HyperliquidSession(Session):
         """Start the push clocks; there is no greeting."""
         self.hl = cast("Hyperliquid", self.venue)
         self.subscriptions: set[Subscription] = set()
+        self._flowing: set[Subscription] = set()
+        """Those whose first frame has been sent."""
         self._last_fast: dict[str, Frame] = {}
         self._contexts_sent: dict[str, dict[str, Any]] = {}
         noise = self.hl.noise
@@ -44,7 +46,7 @@ class HyperliquidSession(Session):
 
     def wants(self, kind: str, coin: str) -> bool:
         """Whether this socket holds a stream."""
-        return Subscription(kind, coin) in self.subscriptions
+        return Subscription(kind, coin) in self._flowing
 
     def describe(self) -> dict[str, object]:
         """Subscriptions as the venue echoes them."""
@@ -53,6 +55,7 @@ class HyperliquidSession(Session):
     def closed(self) -> None:
         """Nothing survives a socket."""
         self.subscriptions.clear()
+        self._flowing.clear()
 
     # ---- incoming ----
 
@@ -109,21 +112,27 @@ class HyperliquidSession(Session):
         self._say(messages.response("subscribe", subscription.echo()), "ack", market)
         self.subscriptions.add(subscription)
         self._contexts_sent.clear()
-        self.after(self.hl.noise.uniform(*facts.FIRST_FRAME_S), lambda: self._first(subscription))
+        self.after(self.hl.noise.uniform(*facts.FIRST_FRAME_S), lambda: self._begin(subscription))
 
     def _unsubscribe(self, subscription: Subscription) -> None:
         if subscription not in self.subscriptions:
             self._say(messages.error(f"Already unsubscribed: {subscription.text}"), "error")
             return
         self.subscriptions.discard(subscription)
+        self._flowing.discard(subscription)
         market = self.hl.market_of(subscription.coin or "")
         self._say(messages.response("unsubscribe", subscription.echo()), "ack", market)
 
     # ---- outgoing ----
 
+    def _begin(self, subscription: Subscription) -> None:
+        if subscription in self.subscriptions and subscription not in self._flowing:
+            self._flowing.add(subscription)
+            self._first(subscription)
+
     def _first(self, subscription: Subscription) -> None:
-        """Send the full present value of one stream, if it is (still) held."""
-        if subscription not in self.subscriptions:
+        """Send the full present value of one stream, if it flows."""
+        if subscription not in self._flowing:
             return
         frame = self._present(subscription)
         if frame is not None:
@@ -155,7 +164,7 @@ class HyperliquidSession(Session):
         return self.hl.book_frame(subscription)
 
     def _push_fast(self) -> None:
-        wanted = [one for one in self.subscriptions if one.type == "l2Book" and one.fast]
+        wanted = [one for one in self._flowing if one.type == "l2Book" and one.fast]
         if not wanted:
             return
         repeat = self.hl.noise.random() < facts.REPEATED_TIME
@@ -167,7 +176,7 @@ class HyperliquidSession(Session):
             self.send(frame)
 
     def _push_default(self) -> None:
-        wanted = [one for one in self.subscriptions if one.type == "l2Book" and not one.fast]
+        wanted = [one for one in self._flowing if one.type == "l2Book" and not one.fast]
         if not wanted:
             return
         self.hl.publish()
@@ -175,7 +184,7 @@ class HyperliquidSession(Session):
             self.send(self.hl.book_frame(one))
 
     def _push_contexts(self) -> None:
-        for one in [one for one in self.subscriptions if one.type == "activeAssetCtx"]:
+        for one in [one for one in self._flowing if one.type == "activeAssetCtx"]:
             self._first(one)
 
     def _context(self, coin: str, market: str | None) -> Frame:

@@ -38,7 +38,9 @@ class Hyperliquid(Venue):
         self.messages = Window(facts.MESSAGES_PER_MINUTE, 60)
         self.weight = Window(facts.WEIGHT_PER_MINUTE, 60)
         self._replicas = {market: Replica(truth) for market, truth in self.truths.items()}
-        self._published: dict[str, list[Trade]] = {market: list(truth.trades) for market, truth in self.truths.items()}
+        self._published: dict[str, list[Trade]] = {
+            market: list(truth.trades)[-facts.REPLAYED_TRADES :] for market, truth in self.truths.items()
+        }
         self._touches = {market: replica.book.touch() for market, replica in self._replicas.items()}
         self._published_us = self.clock.now_us() - facts.LAG_US
         self.every(self.book_period(facts.BLOCK_S), self._block)
