@@ -46,7 +46,7 @@ class Engine:
         self.settings = settings
         self.ports = ports
         self.counters = counters
-        self.deadline: int | None = 0
+        self.deadline: int | None = None
         self._factory = factory
         self._context = Context(settings, Rebuilds(), SeenTrades())
         self._rng = rng
@@ -70,14 +70,13 @@ class Engine:
             fx.Fetch: self._fetch,
             fx.Reconnect: self._reconnect,
             fx.Reject: self._reject,
-            fx.Count: self._count,
-            fx.Note: self._note,
+            fx.Count: lambda _, effect, __: counters.add_label(effect.label, effect.amount),
+            fx.Note: lambda _, effect, __: ports.log(effect.level, effect.event, effect.fields),
         }
-
-    # -- what happens ---------------------------------------------------------------------------------------------
 
     def start(self, now: Now) -> None:
         """Process start."""
+        self.watch_at = now.mono
         self.health = Health(self.settings.markets, now)
         for market, status in self.health.all():
             self.ports.publish(market, status, now)
@@ -180,8 +179,6 @@ class Engine:
                 self.give_up(generation, link, Reason.COMMANDED, "by an operator", now)
         self.refresh(now)
 
-    # -- generations ----------------------------------------------------------------------------------------------
-
     def generations(self) -> list[Generation]:
         """The one on air, and the standby if there is one."""
         return [self.active] if self.standby is None else [self.active, self.standby]
@@ -231,8 +228,6 @@ class Engine:
         self._drift.forget(link.key)
         self._by_key.pop(link.key, None)
 
-    # -- effects --------------------------------------------------------------------------------------------------
-
     def _run(self, generation: Generation, conn: str | None, effects: Effects, now: Now) -> None:
         for effect in effects:
             if type(effect) is fx.Emit:
@@ -279,12 +274,6 @@ class Engine:
         if link is not None and link.phase is Phase.OPEN:
             self.give_up(generation, link, effect.reason, effect.detail, now)
 
-    def _count(self, _: Generation, effect: fx.Count, __: Now) -> None:
-        self.counters.add_label(effect.label, effect.amount)
-
-    def _note(self, _: Generation, effect: fx.Note, __: Now) -> None:
-        self.ports.log(effect.level, effect.event, effect.fields)
-
     def _open(self, generation: Generation, wish: fx.Open, now: Now) -> None:
         link = generation.links.get(wish.conn)
         if link is None:
@@ -320,8 +309,6 @@ class Engine:
         if behind is not None and link.phase is Phase.OPEN:
             self.give_up(generation, link, Reason.DRIFT, f"{market} fell {behind / 1e9:.1f} s behind", now)
 
-    # -- connections ----------------------------------------------------------------------------------------------
-
     def _attempt(self, generation: Generation, link: Link, now: Now) -> None:
         start = self.limits.connect_at(now)
         if start > now.mono:
@@ -344,7 +331,7 @@ class Engine:
     def _plan(self, generation: Generation, link: Link, reason: Reason, detail: str, now: Now) -> None:
         wait = link.lost(now, not_before=self.limits.connects_held_until)
         breaker = self.limits.breaker
-        breaker.limit = 5 * max(2, len(generation.links))
+        breaker.limit = 3 * max(2, len(generation.links))
         if link.failures > 1 and breaker.failed(now.mono):
             self.counters.add(Counter.BREAKER_OPENINGS)
             self._log("warning", "breaker_open", pause_s=((breaker.open_until or 0) - now.mono) / 1e9)
@@ -362,8 +349,6 @@ class Engine:
         link.backoff.reset()
         self.limits.breaker.succeeded()
 
-    # -- budgets --------------------------------------------------------------------------------------------------
-
     def _pump(self, generation: Generation, link: Link, now: Now) -> None:
         """Send what the message budget lets through."""
         while link.outgoing and link.phase is Phase.OPEN:
@@ -379,8 +364,6 @@ class Engine:
         while (call := self.limits.due_call(now)) is not None:
             self.counters.add(Counter.REST_CALLS)
             self.ports.fetch(*call)
-
-    # -- helpers --------------------------------------------------------------------------------------------------
 
     def refresh(self, now: Now) -> None:
         """Work out ``deadline`` anew. The shell calls it before it waits."""
@@ -403,8 +386,8 @@ class Engine:
     def _statuses(self, found: list[tuple[str, Status]], now: Now) -> None:
         for market, status in found:
             self.ports.publish(market, status, now)
-            fields = {"market": market, "was": status.previous.value, "reason": status.reason, "detail": status.detail}
-            self._log("info", status.state.value, **fields)
+            if (fields := self.health.line(market, status)) is not None:
+                self.ports.log("info", status.state.value, fields)
 
     def _log(self, level: str, event: str, **fields: object) -> None:
         self.ports.log(level, event, fields)

@@ -41,6 +41,8 @@ _SEVERITY: Final = {
     State.DOWN: 6,
 }
 
+_ON_THE_WAY_UP: Final = {State.INIT, State.CONNECTING, State.SYNCING, State.LIVE}
+
 
 class _Entry(msgspec.Struct):
     state: State
@@ -54,6 +56,7 @@ class Health:
     def __init__(self, markets: tuple[str, ...], now: Now) -> None:
         self._entries = {market: _Entry(State.INIT, now.wall, now.mono) for market in (NO_MARKET, *markets)}
         self._markets = markets
+        self._away = dict.fromkeys(self._entries, now.wall)
 
     def state(self, market: str = NO_MARKET) -> State:
         """Current state of a market, or of the venue."""
@@ -95,6 +98,24 @@ class Health:
             if worst is not venue.state:
                 found.append((NO_MARKET, self._set(venue, worst, reason, detail, now)))
         return found
+
+    def line(self, market: str, status: Status) -> dict[str, object] | None:
+        """Fields of the log line for a change just made; ``None`` for a market that only keeps pace with its venue.
+
+        On the way up the venue's line speaks for its markets; in trouble each market has its own. A line that says
+        ``live`` says after how long.
+        """
+        away = (status.since_ns - self._away.pop(market, status.since_ns)) // 1_000_000
+        if status.state is not State.LIVE:
+            self._away[market] = status.since_ns - away * 1_000_000
+        if market != NO_MARKET and {status.previous, status.state} <= _ON_THE_WAY_UP:
+            return None
+        fields: dict[str, object] = {"market": market, "was": status.previous.value, "reason": status.reason}
+        if status.detail:
+            fields["detail"] = status.detail
+        if status.state is State.LIVE:
+            fields["after_ms"] = away
+        return fields
 
     @staticmethod
     def _set(entry: _Entry, state: State, reason: str, detail: str, now: Now) -> Status:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from bus.settings import Venue as VenueSettings
 from connectors.effects import VenueProtocol
 from connectors.feed import Rebuilds, SeenTrades
+
+HOLD_STATUSES: Final = {429: 10_000_000_000, 418: 120_000_000_000, 403: 10_000_000_000}
+"""Statuses by which venues ask to be left alone, and for how many ns where they do not say (Aster: 418 from 2 min)."""
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -34,7 +37,7 @@ class VenueSpec(msgspec.Struct, frozen=True):
     """REST weight per host (IP)."""
     messages_per_connection: bool = True
     """Whether ``messages`` counts each connection by itself or all of the host's together."""
-    hold_statuses: dict[int, int] = {429: 10_000_000_000, 418: 120_000_000_000, 403: 10_000_000_000}
+    hold_statuses: dict[int, int] = msgspec.field(default_factory=lambda: dict(HOLD_STATUSES))
     """HTTP statuses after which the host is left alone, and for how many ns at least (``Retry-After`` may ask more)."""
     drift_ns: int = 5_000_000_000
     """Growth of (wall clock - venue time) over a connection's best beyond which the stream counts as falling behind."""

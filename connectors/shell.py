@@ -1,0 +1,307 @@
+"""The connector's only loop: waits on sockets, mailbox and bus, drains, runs what is due.
+
+One thread owns everything. Before each frame the engine's deadline is looked at, because with a receive-with-timeout
+loop alone 1,000 back-to-back frames gave an overdue keepalive no turn at all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from websocket import ABNF
+
+from bus import clock
+from bus.counters import Counters
+from bus.errors import SettingsError, TransportError
+from bus.events import NO_MARKET, BusEvent, Reason
+from bus.process import Pulse
+from bus.settings import Settings
+from bus.sockets import Producer, new_epoch
+from connectors.effects import Fetch, Now, Refusal, Reply
+from connectors.engine import Engine
+from connectors.rest import Mailbox, Rest, Workers
+from connectors.session import ConnectTimeout, FrameTooLarge, Session, UpgradeRefused, close_text, connect
+from connectors.venue import load
+from connectors.watch import Watch
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+LONGEST_WAIT_NS: Final = 1_000_000_000
+FRAMES_A_TURN: Final = 512
+"""Frames taken from one connection before the others, the bus and the mailbox get their turn."""
+RATE_LIMITS: Final = frozenset({418, 429})
+
+
+def now() -> Now:
+    """Both clocks, read together."""
+    return Now(*clock.now())
+
+
+class _Attempt:
+    """A connection attempt under way on a worker; ``wanted`` is cleared when the engine changes its mind."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.wanted = True
+
+
+class Shell:
+    """One running connector. Implements the engine's ``Ports``."""
+
+    def __init__(self, settings: Settings, venue: str, log: FilteringBoundLogger) -> None:
+        spec, factory = load(venue)
+        self._settings = settings.venues[venue]
+        self._log = log
+        self._counters = Counters()
+        epoch = new_epoch()
+        self._producer = Producer(settings, venue, epoch, self._counters)
+        self._pulse = Pulse(os.getpid(), epoch, self._counters)
+        self._mailbox = Mailbox()
+        self._workers = Workers(self._mailbox)
+        self._rest = Rest(self._settings.ca_file)
+        self._tls = _tls(venue, self._settings.ca_file) if self._settings.ws_url.startswith("wss:") else None
+        self._sessions: dict[str, Session] = {}
+        self._attempts: dict[str, _Attempt] = {}
+        self._keys: dict[int, str] = {}
+        self._more: set[str] = set()
+        self._poll = select.epoll()
+        self._poll.register(self._mailbox.fileno(), select.EPOLLIN)
+        self._poll.register(self._producer.link.fd, select.EPOLLIN)
+        self._stopping = False
+        self._engine = Engine(spec, factory, self._settings, self, self._counters, Random())
+        self._engine.watch = Watch()
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT. SIGHUP reconnects everything."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._mailbox.put(_Stop()))
+        signal.signal(signal.SIGHUP, lambda *_: self._mailbox.put(_Reconnect()))
+        self._engine.start(now())
+        while not self._stopping:
+            self._turn()
+        self._close()
+
+    def _turn(self) -> None:
+        self._engine.refresh(now())
+        ready = self._poll.poll(self._wait_s())
+        self._due(now())
+        self._producer.attend()
+        for item in self._mailbox.drain():
+            self._deliver(item)
+        keys = {key for fd, _ in ready if (key := self._keys.get(fd)) is not None}
+        for key in keys | self._more:
+            self._drain(key)
+
+    def _wait_s(self) -> float:
+        if self._more:
+            return 0.0
+        present = clock.mono()
+        due = [present + LONGEST_WAIT_NS, self._pulse.deadline]
+        due += [time for time in (self._engine.deadline, self._producer.outbox.deadline) if time is not None]
+        return max(0, min(due) - present) / 1e9
+
+    def _due(self, present: Now) -> None:
+        deadline = self._engine.deadline
+        if deadline is not None and deadline <= present.mono:
+            self._pulse.late(deadline, present.mono)
+            self._engine.woken(present)
+        if self._pulse.deadline <= present.mono:
+            self.publish(NO_MARKET, self._pulse.beat(clock.usage(), present.mono), present)
+
+    def _drain(self, key: str) -> None:
+        """Read once, then hand on whole frames: at most a turn's worth."""
+        session = self._sessions.get(key)
+        self._more.discard(key)
+        if session is None:
+            return
+        lost: tuple[Reason, str] | None = None
+        try:
+            more = session.fill()
+        except TransportError as error:
+            more, lost = False, (Reason.STREAM_ENDED, error.problem)
+        for _ in range(FRAMES_A_TURN):
+            frame = self._next(key, session)
+            if frame is None:
+                break
+            self._digest(key, *frame)
+            if self._sessions.get(key) is not session:
+                return
+        else:
+            more = True
+        if more and lost is None:
+            self._more.add(key)
+        if lost is not None:
+            self._engine.lost(key, *lost, now())
+
+    def _next(self, key: str, session: Session) -> tuple[int, bytes] | None:
+        try:
+            return session.next()
+        except FrameTooLarge as error:
+            self._engine.lost(key, Reason.PARSE_ERROR, error.problem, now())
+        except TransportError as error:
+            self._engine.lost(key, Reason.STREAM_ENDED, error.problem, now())
+        return None
+
+    def _digest(self, key: str, opcode: int, payload: bytes) -> None:
+        present = now()
+        deadline = self._engine.deadline
+        if deadline is not None and deadline <= present.mono:
+            self._due(present)
+        if opcode in {ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY}:
+            counts = self._counters.values
+            counts["frames"] = counts.get("frames", 0) + 1
+            counts["frame_bytes"] = counts.get("frame_bytes", 0) + len(payload)
+            self._engine.received(key, payload, opcode == ABNF.OPCODE_BINARY, present)
+        elif opcode == ABNF.OPCODE_CLOSE:
+            self._engine.lost(key, Reason.WS_CLOSED, close_text(payload), present)
+        else:
+            self._engine.ponged(key, present)
+
+    def _deliver(self, item: object) -> None:
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, _Stop):
+            self._stopping = True
+        elif isinstance(item, _Reconnect):
+            self._engine.command_reconnect(now())
+        elif isinstance(item, _Connected):
+            self._adopt(item)
+        elif isinstance(item, _Answered):
+            self._engine.fetched(item.key, item.request, item.reply, now())
+
+    def _adopt(self, item: _Connected) -> None:
+        attempt, outcome = item.attempt, item.outcome
+        if not attempt.wanted:
+            if isinstance(outcome, Session):
+                outcome.close()
+            return
+        del self._attempts[attempt.key]
+        if isinstance(outcome, Refusal):
+            self._engine.refused(attempt.key, outcome, now())
+            return
+        self._sessions[attempt.key] = outcome
+        self._keys[outcome.fileno()] = attempt.key
+        self._poll.register(outcome.fileno(), select.EPOLLIN)
+        self._more.add(attempt.key)
+        self._engine.opened(attempt.key, now())
+
+    def _close(self) -> None:
+        self._log.info("stopping")
+        for session in self._sessions.values():
+            session.close()
+        self._producer.close()
+
+    # -- ports ----------------------------------------------------------------------------------------------------
+
+    def connect(self, key: str, url: str, headers: Mapping[str, str]) -> None:
+        """Start an attempt on a worker."""
+        attempt = self._attempts[key] = _Attempt(key)
+        self._workers.submit(partial(self._connect, attempt, url, headers))
+
+    def drop(self, key: str) -> None:
+        """End the session or forget the attempt."""
+        attempt = self._attempts.pop(key, None)
+        if attempt is not None:
+            attempt.wanted = False
+        session = self._sessions.pop(key, None)
+        self._more.discard(key)
+        if session is not None:
+            fd = session.fileno()
+            self._keys.pop(fd, None)
+            self._poll.unregister(fd)
+            session.close()
+
+    def send(self, key: str, text: str) -> str | None:
+        """Send a text frame now; what went wrong."""
+        return self._try(key, lambda session: session.send(text))
+
+    def ping(self, key: str) -> str | None:
+        """Send a ping now; what went wrong."""
+        return self._try(key, Session.ping)
+
+    def fetch(self, key: str, request: Fetch) -> None:
+        """Start a REST call on a worker."""
+        self._workers.submit(lambda: _Answered(key, request, self._rest.call(request)))
+
+    def publish(self, market: str, event: BusEvent, now: Now) -> None:
+        """Hand an event to the bus; never blocks."""
+        self._producer.outbox.publish(market, event, now.wall, now.mono)
+
+    def log(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Write one log line."""
+        getattr(self._log, level)(event, **fields)
+
+    def _try(self, key: str, act: Callable[[Session], None]) -> str | None:
+        session = self._sessions.get(key)
+        if session is None:
+            return "not connected"
+        try:
+            act(session)
+        except TransportError as error:
+            return error.problem
+        return None
+
+    def _connect(self, attempt: _Attempt, url: str, headers: Mapping[str, str]) -> _Connected:
+        """On a worker."""
+        settings = self._settings
+        try:
+            return _Connected(
+                attempt,
+                connect(
+                    url,
+                    headers,
+                    timeout_s=settings.connect_timeout_ms / 1e3,
+                    max_frame_bytes=settings.max_frame_bytes,
+                    tls=self._tls,
+                ),
+            )
+        except UpgradeRefused as error:
+            reason = Reason.RATE_LIMITED if error.status in RATE_LIMITS else Reason.HTTP_STATUS
+            return _Connected(attempt, Refusal(reason, str(error), error.status, error.body, error.headers))
+        except ConnectTimeout as error:
+            return _Connected(attempt, Refusal(Reason.CONNECT_TIMEOUT, error.problem))
+        except TransportError as error:
+            return _Connected(attempt, Refusal(Reason.CONNECT_ERROR, error.problem))
+
+
+class _Stop:
+    """SIGTERM."""
+
+
+class _Reconnect:
+    """SIGHUP."""
+
+
+class _Connected:
+    """Outcome of an attempt."""
+
+    def __init__(self, attempt: _Attempt, outcome: Session | Refusal) -> None:
+        self.attempt = attempt
+        self.outcome = outcome
+
+
+class _Answered:
+    """Outcome of a REST call."""
+
+    def __init__(self, key: str, request: Fetch, reply: Reply) -> None:
+        self.key = key
+        self.request = request
+        self.reply = reply
+
+
+def _tls(venue: str, ca_file: str) -> ssl.SSLContext:
+    """Verification is never off: the system's authorities, or the ones of ``ca_file`` alone."""
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"venues.{venue}.ca_file", f"{ca_file}: {error}", "a PEM file of certificates") from None

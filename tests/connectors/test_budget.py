@@ -1,0 +1,52 @@
+"""No sliding window ever holds more than its budget."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.budget import Window
+from connectors.venue import Budget
+
+
+@given(
+    st.integers(1, 20), st.integers(1, 100), st.lists(st.tuples(st.integers(0, 60), st.integers(1, 25)), max_size=60)
+)
+def test_waiting_as_told_never_exceeds_the_budget_in_any_window(
+    units: int, per_ns: int, wishes: list[tuple[int, int]]
+) -> None:
+    window = Window(Budget(units, per_ns))
+    spent: list[tuple[int, int]] = []
+    now = 0
+    for pause, wanted in wishes:
+        now += pause
+        now += window.wait_ns(now, wanted)
+        assert window.wait_ns(now, wanted) == 0, "waiting as long as told is enough"
+        amount = min(wanted, units)
+        window.take(now, amount)
+        spent.append((now, amount))
+    for when, _ in spent:
+        assert sum(amount for at, amount in spent if when - per_ns < at <= when) <= units
+
+
+def test_a_wait_is_no_longer_than_needed() -> None:
+    window = Window(Budget(2, 100))
+    window.take(0)
+    window.take(40)
+    assert window.wait_ns(50) == 50
+    assert window.wait_ns(50, 2) == 90
+    assert window.wait_ns(99) == 1
+    assert window.wait_ns(100) == 0
+
+
+def test_a_wish_larger_than_the_whole_budget_goes_through_when_nothing_else_was_spent() -> None:
+    window = Window(Budget(2, 100))
+    assert window.wait_ns(0, 5) == 0
+    window.take(0)
+    assert window.wait_ns(0, 5) == 100
+
+
+def test_without_a_budget_nothing_waits() -> None:
+    window = Window(None)
+    window.take(0, 1_000_000)
+    assert window.wait_ns(0, 1_000_000) == 0

@@ -1,0 +1,372 @@
+"""The engine keeps connections open, obeys limits, counts reasons and tells status, whatever the venue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from bus.counters import Counter
+from bus.events import NO_MARKET, Book, Delta, Reason, State, Trade, Trust
+from connectors.effects import (
+    Close,
+    Count,
+    Emit,
+    Fetch,
+    Note,
+    Open,
+    Ping,
+    Reconnect,
+    Refusal,
+    Reject,
+    Reply,
+    Send,
+)
+from connectors.links import REJECT_LIMIT
+from connectors.venue import Budget, VenueSpec
+from tests.connectors.doubles import MARKET, MS, SPEC, Rig, S, at
+
+REFUSED = Refusal(Reason.CONNECT_ERROR, "connection refused")
+
+
+@dataclass
+class Told:
+    """What consumers learn of one market, in order."""
+
+    what: list[str]
+
+
+def story(rig: Rig) -> list[str]:
+    """Books, deltas and statuses of the market in the order they were published."""
+    found = []
+    for market, event in rig.ports.events:
+        if market == MARKET:
+            if isinstance(event, Book | Delta):
+                found.append(f"{event.kind} {event.trust}")
+            elif event.kind == "status":
+                found.append(f"status {event.state}")  # type: ignore[union-attr]
+    return found
+
+
+def test_a_start_connects_and_a_book_makes_the_market_live() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    assert rig.ports.connects == [("1/main", "ws://venue/main")]
+    rig.engine.opened("1/main", at(1))
+    rig.receive(rig.protocol.live(at(2)), 2)
+    assert story(rig) == ["status init", "status connecting", "status syncing", "book live", "status live"]
+    assert rig.engine.health.state(NO_MARKET) is State.LIVE
+
+
+def test_a_lost_connection_invalidates_before_anything_else_and_is_tried_again_with_backoff() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.lost("1/main", Reason.WS_CLOSED, "1006", at(5 * S))
+    assert story(rig)[-2:] == ["delta resync", "status recovering"]
+    assert rig.ports.reasons() == [Reason.WS_CLOSED]
+    assert rig.counters.snapshot()["reconnect.ws_closed"] == 1
+    assert rig.engine.deadline == 5 * S + 250 * MS
+    rig.engine.woken(at(5 * S + 249 * MS))
+    assert len(rig.ports.connects) == 1
+    rig.engine.woken(at(5 * S + 250 * MS))
+    assert len(rig.ports.connects) == 2
+
+
+def test_backoff_grows_while_attempts_fail_and_resets_after_a_minute_of_healthy_data() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    now, waits = 0, []
+    for _ in range(7):
+        rig.engine.refused("1/main", REFUSED, at(now))
+        assert rig.engine.deadline is not None
+        waits.append((rig.engine.deadline - now) / S)
+        now = rig.engine.deadline
+        rig.engine.woken(at(now))
+    assert waits == [0.25, 1, 2, 4, 8, 16, 30]
+    assert rig.engine.health.state(MARKET) is State.DOWN
+    rig.engine.opened("1/main", at(now))
+    for second in range(62):
+        rig.receive(rig.protocol.live(at(now)), now + second * S)
+    rig.engine.lost("1/main", Reason.STREAM_ENDED, "", at(now + 62 * S))
+    assert rig.engine.deadline == now + 62 * S + 250 * MS
+
+
+def test_short_lived_connections_do_not_reset_the_backoff() -> None:
+    """A server that accepts and closes at once must not get a storm."""
+    rig = Rig()
+    rig.engine.start(at(0))
+    now = 0
+    for _ in range(200):
+        rig.engine.opened("1/main", at(now))
+        rig.engine.lost("1/main", Reason.WS_CLOSED, "at once", at(now))
+        assert rig.engine.deadline is not None
+        now = rig.engine.deadline
+        attempts = len(rig.ports.connects)
+        while len(rig.ports.connects) == attempts:
+            rig.engine.woken(at(now))
+            now = max(now, rig.engine.deadline or now)
+    assert now / S > 200 * 20, "half a minute an attempt once it has settled"
+    assert rig.counters.get(Counter.BREAKER_OPENINGS) > 0
+
+
+def test_retry_after_is_obeyed_to_the_second() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    rig.engine.refused("1/main", Refusal(Reason.RATE_LIMITED, "", 429, b"", {"retry-after": "37"}), at(0))
+    assert rig.engine.deadline == 37 * S
+    rig.engine.woken(at(37 * S - 1))
+    assert len(rig.ports.connects) == 1
+    rig.engine.woken(at(37 * S))
+    assert len(rig.ports.connects) == 2
+
+
+def test_a_ban_without_a_time_is_waited_out_as_documented() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    rig.engine.refused("1/main", Refusal(Reason.HTTP_STATUS, "", 418), at(0))
+    assert rig.engine.deadline == 120 * S
+
+
+def test_connects_stay_within_the_venues_budget() -> None:
+    spec = VenueSpec("fake", None, Budget(2, 60 * S), None, None)
+    rig = Rig(spec)
+    rig.engine.start(at(0))
+    rig.engine.refused("1/main", REFUSED, at(0))
+    rig.engine.woken(at(1 * S))
+    rig.engine.refused("1/main", REFUSED, at(1 * S))
+    rig.engine.woken(at(10 * S))
+    assert len(rig.ports.connects) == 2
+    assert rig.counters.get(Counter.BUDGET_WAITS) == 1
+    rig.engine.woken(at(60 * S))
+    assert len(rig.ports.connects) == 3
+
+
+def test_sends_stay_within_the_message_budget_in_order() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Send("main", str(number)) for number in range(5)], 1)
+    assert [text for _, text in rig.ports.sent] == ["0", "1", "2"]
+    rig.engine.refresh(at(2))
+    assert rig.engine.deadline == 60 * S + 1
+    rig.engine.woken(at(60 * S + 1))
+    assert [text for _, text in rig.ports.sent] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_host_wide_message_budget_is_shared_by_all_connections() -> None:
+    spec = VenueSpec("fake", None, None, Budget(3, 60 * S), None, messages_per_connection=False)
+    rig = Rig(spec)
+    rig.up()
+    rig.receive([Open("more", "ws://venue/more")], 1)
+    rig.engine.opened("1/more", at(2))
+    rig.receive([Send("main", "a"), Send("more", "b"), Send("main", "c"), Send("more", "d")], 3)
+    assert [text for _, text in rig.ports.sent] == ["a", "b", "c"]
+
+
+def test_rest_calls_stay_within_the_weight_budget() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Fetch("book", "http://venue/book", weight=6), Fetch("book", "http://venue/book", MARKET, weight=6)], 1)
+    assert len(rig.ports.fetches) == 1
+    rig.engine.woken(at(60 * S + 1))
+    assert len(rig.ports.fetches) == 2
+    assert rig.counters.get(Counter.REST_CALLS) == 2
+
+
+def test_a_limiting_rest_answer_holds_rest_back_and_reaches_the_protocol() -> None:
+    rig = Rig()
+    rig.up()
+    call = Fetch("book", "http://venue/book")
+    rig.engine.fetched("1", call, Reply(429, b"", {"retry-after": "5"}), at(1))
+    assert ("fetched", "book") in rig.protocol.calls
+    assert rig.ports.said("rest_held")[0]["wait_s"] == 10.0
+    rig.receive([call], 2)
+    assert rig.ports.fetches == []
+    rig.engine.woken(at(10 * S + 1))
+    assert len(rig.ports.fetches) == 1
+
+
+def test_other_failures_of_rest_are_counted_and_hold_nothing() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.fetched("1", Fetch("book", "http://venue/book"), Reply(None, problem="timed out"), at(1))
+    assert rig.counters.get(Counter.REST_FAILURES) == 1
+    assert rig.ports.said("rest_held") == []
+
+
+def test_an_answer_for_a_generation_that_is_gone_is_ignored() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.fetched("7", Fetch("book", "http://venue/book"), Reply(200), at(1))
+    assert ("fetched", "book") not in rig.protocol.calls
+
+
+def test_a_send_that_fails_gives_the_connection_up() -> None:
+    rig = Rig()
+    rig.up()
+    rig.ports.problem = "broken pipe"
+    rig.receive([Send("main", "a"), Send("main", "b")], 1)
+    assert rig.ports.reasons() == [Reason.PING_SEND_FAIL]
+    assert [text for _, text in rig.ports.sent] == ["a"]
+
+
+def test_a_ping_goes_out_and_its_failure_gives_the_connection_up() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Ping("main")], 1)
+    assert rig.ports.pings == ["1/main"]
+    rig.ports.problem = "broken pipe"
+    rig.receive([Ping("main")], 2)
+    assert rig.ports.reasons() == [Reason.PING_SEND_FAIL]
+    rig.engine.received("1/main", b"late", False, at(3))
+
+
+def test_effects_for_connections_that_are_not_open_do_nothing() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    rig.protocol.script["woken"] = [Send("main", "x"), Ping("main"), Reconnect("main", Reason.SEQ_GAP, ""), Close("no")]
+    rig.protocol.deadline = 1
+    rig.engine.woken(at(1))
+    assert (rig.ports.sent, rig.ports.pings, rig.ports.reasons(), rig.ports.drops) == ([], [], [], [])
+
+
+def test_a_protocol_can_ask_for_a_reconnect_and_hears_closed_before_anything_more() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Reconnect("main", Reason.SEQ_GAP, "7 after 5"), Send("main", "late")], 1)
+    assert rig.ports.reasons() == [Reason.SEQ_GAP]
+    assert rig.protocol.calls[-1] == ("closed", "main")
+    assert rig.ports.sent == []
+
+
+def test_a_closed_wish_is_not_opened_again() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Close("main")], 1)
+    assert rig.ports.drops == ["1/main"]
+    rig.engine.lost("1/main", Reason.WS_CLOSED, "", at(2))
+    rig.engine.refused("1/main", REFUSED, at(2))
+    rig.engine.opened("1/main", at(2))
+    rig.engine.ponged("1/main", at(2))
+    assert rig.ports.reasons() == []
+    assert rig.engine.deadline is None
+
+
+def test_opening_the_same_url_again_changes_nothing_and_another_url_replaces_the_wish() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    rig.protocol.script["refused"] = [Open("main", "ws://venue/main"), Open("main", "ws://venue/main?version=1")]
+    rig.engine.refused("1/main", Refusal(Reason.HTTP_STATUS, "HTTP 400", 400), at(0))
+    assert rig.engine.deadline == 250 * MS
+    rig.engine.woken(at(250 * MS))
+    assert rig.ports.connects[-1] == ("1/main", "ws://venue/main?version=1")
+    rig.engine.opened("1/main", at(S))
+    rig.receive([Open("main", "ws://venue/other")], S)
+    rig.engine.woken(at(S))
+    assert rig.ports.drops[-1] == "1/main"
+    assert rig.ports.connects[-1] == ("1/main", "ws://venue/other")
+
+
+def test_a_row_of_bad_frames_gives_the_connection_up_and_a_good_one_between_starts_the_count_anew() -> None:
+    rig = Rig()
+    rig.up()
+    bad = Reject("main", "not JSON", b"\xff{")
+    for number in range(REJECT_LIMIT - 1):
+        rig.receive([bad], number)
+    rig.receive([], REJECT_LIMIT)
+    for number in range(REJECT_LIMIT - 1):
+        rig.receive([bad], number)
+    assert rig.ports.reasons() == []
+    rig.receive([bad], 100)
+    assert rig.ports.reasons() == [Reason.DECODE_FAIL_LOOP]
+    assert rig.counters.get(Counter.BAD_FRAMES) == 2 * REJECT_LIMIT - 1
+    samples = rig.ports.said("bad_frame")
+    assert len(samples) == 5, "a bounded sample a minute"
+    assert samples[0]["sample"] == "\\xff{"
+    rig.receive([Reject("gone", "late", b"")], 101)
+
+
+def test_a_stream_that_falls_behind_is_given_up_for_drift() -> None:
+    rig = Rig()
+    rig.up()
+    for tick in range(1, 600):
+        now = at(tick * 100 * MS)
+        if rig.ports.reasons():
+            break
+        rig.receive(rig.protocol.live(now, at(int(tick * 100 * MS * 0.8)).wall), now.mono)
+    assert rig.ports.reasons() == [Reason.DRIFT]
+    rig.receive(rig.protocol.live(at(61 * S)), 61 * S)
+
+
+def test_counts_and_notes_are_passed_on() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Count(Counter.SEQ_GAPS.label), Note("warning", "unlisted", {"market": "X"})], 1)
+    assert rig.counters.get(Counter.SEQ_GAPS) == 1
+    assert rig.ports.logs[-1] == ("warning", "unlisted", {"market": "X"})
+
+
+def test_pongs_count_as_signs_of_life_and_reach_the_protocol() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.ponged("1/main", at(7 * S))
+    assert rig.protocol.calls[-1] == ("ponged", "main")
+    assert rig.engine.active.links["main"].last_rx == 7 * S
+
+
+def test_the_protocol_is_woken_at_its_deadline_even_while_frames_never_pause() -> None:
+    rig = Rig()
+    rig.up()
+    rig.protocol.deadline = 5 * MS
+    for step in range(1, 80):
+        rig.receive([], step * 100_000)
+        if rig.engine.deadline is not None and rig.engine.deadline <= step * 100_000:
+            rig.engine.woken(at(step * 100_000))
+    assert ("woken", None) in rig.protocol.calls
+
+
+def test_a_clock_step_is_counted_and_logged() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.woken(at(1))
+    rig.engine.woken(type(at(0))(2, at(0).wall + 3_600 * S))
+    assert rig.counters.get(Counter.CLOCK_JUMPS) == 1
+    assert rig.ports.said("clock_jump")
+
+
+def test_an_operator_can_have_everything_reconnected() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.command_reconnect(at(1))
+    assert rig.ports.reasons() == [Reason.COMMANDED]
+
+
+@pytest.mark.parametrize("spec", [SPEC])
+def test_a_standby_takes_over_with_its_whole_state_and_trades_of_both_pass(spec: VenueSpec) -> None:
+    rig = Rig(spec)
+    rig.up()
+    rig.engine.begin_standby(at(S))
+    rig.engine.opened("2/main", at(S))
+    books = len([event for _, event in rig.ports.events if isinstance(event, Book)])
+    trade = Emit(MARKET, Trade(1, "9", None, 100.0, 1.0, history=False))
+    rig.receive([*rig.protocols[1].live(at(2 * S)), trade], 2 * S, "2/main")
+    assert len([event for _, event in rig.ports.events if isinstance(event, Book)]) == books, "held back"
+    assert rig.ports.events[-1] == (MARKET, trade.event)
+    assert rig.engine.standby is not None
+    assert rig.engine.standby.may_replace(rig.engine.active)
+    rig.engine.take_over(at(3 * S))
+    assert rig.ports.drops == ["1/main"]
+    book = next(event for _, event in reversed(rig.ports.events) if isinstance(event, Book))
+    assert (book.trust, book.rebuild) == (Trust.LIVE, 2)
+    assert rig.ports.reasons() == []
+    rig.engine.take_over(at(4 * S))
+    rig.engine.end_standby()
+
+
+def test_a_standby_can_be_given_up_and_the_active_one_replaced() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.begin_standby(at(S))
+    rig.engine.end_standby()
+    assert rig.ports.drops == ["2/main"]
+    rig.engine.replace_active(at(2 * S))
+    assert rig.ports.connects[-1][0] == "3/main"
