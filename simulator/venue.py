@@ -142,7 +142,7 @@ class Venue:
         return documented_s if wanted is None else 1.0 / wanted
 
     def settled(self, market: str, hour: int) -> Decimal:
-        """The rate settled at ``hour`` (hours since the epoch), a fraction per hour, as finely as the venue prints it."""
+        """The rate settled at ``hour`` (since the epoch), a fraction per hour, as finely as the venue prints it."""
         return settled(self.settings.seed, market, hour)
 
     def truth_at(self, market: str, seq: int | None, ts_us: int | None) -> tuple[Version, Book]:
