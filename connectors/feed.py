@@ -61,11 +61,13 @@ class MarketFeed:
         kept: bool,
         trust: Trust = Trust.LIVE,
         source: Source = Source.STREAM,
+        depth: int | None = None,
     ) -> Effects:
         """A whole book: ``levels`` are bid_px, bid_sz, ask_px, ask_sz, best first.
 
         ``kept``: also hold it in ``book`` for deltas to come. A new rebuild begins unless the book was live (then the
-        snapshot continues it). Raises VenueError on impossible levels, with nothing changed.
+        snapshot continues it). ``depth``: levels a side, where it differs from the feed's.
+        Raises VenueError on impossible levels, with nothing changed.
         """
         bid_px, bid_sz, ask_px, ask_sz = levels
         if kept:
@@ -87,7 +89,7 @@ class MarketFeed:
             list(bid_sz),
             list(ask_px),
             list(ask_sz),
-            self._depth,
+            self._depth if depth is None else depth,
         )
         return [Emit(self.market, event)]
 
@@ -228,3 +230,46 @@ class Agreement:
     def lasting(self, now: Now) -> bool:
         """Whether the book has differed for so long that it is to be taken for wrong."""
         return self._since is not None and now.mono - self._since.mono >= self._lasting
+
+
+class Touches:
+    """Best bid and ask as one stream has shown them lately.
+
+    Two streams of one market never tell of the same instant; they agree when one's touch is in the other's recent past.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        """``window_ns``: how long after it was replaced a touch still counts."""
+        self._window = window_ns
+        self._shown: deque[tuple[int, float | None, float | None]] = deque()
+
+    def clear(self) -> None:
+        """The stream is gone: nothing is shown."""
+        self._shown.clear()
+
+    def show(self, bid_px: float | None, ask_px: float | None, now: Now) -> None:
+        """The touch from now on."""
+        shown = self._shown
+        if not shown or shown[-1][1] != bid_px or shown[-1][2] != ask_px:
+            shown.append((now.mono, bid_px, ask_px))
+            # Each lasts until the next one begins, and counts for a window more.
+            while len(shown) > 1 and shown[1][0] + self._window < now.mono:
+                shown.popleft()
+
+    def differs(self, other: Touches) -> float | None:
+        """How far apart the two are as a fraction of the price, 0.0 if they agree, ``None`` while one shows nothing."""
+        if not self._shown or not other._shown:
+            return None
+        mine, theirs = self._shown[-1], other._shown[-1]
+        if other._has(mine) or self._has(theirs):
+            return 0.0
+        return max(_apart(mine[1], theirs[1]), _apart(mine[2], theirs[2]))
+
+    def _has(self, touch: tuple[int, float | None, float | None]) -> bool:
+        return any(bid == touch[1] and ask == touch[2] for _, bid, ask in reversed(self._shown))
+
+
+def _apart(mine: float | None, theirs: float | None) -> float:
+    if mine is None or theirs is None:
+        return 0.0 if mine is theirs else 1.0
+    return abs(mine - theirs) / theirs

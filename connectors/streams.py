@@ -5,6 +5,7 @@ Liveness is kept per stream, not per socket: trades keep a socket busy while its
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 
@@ -128,6 +129,42 @@ class Streams:
     def _arm(self) -> None:
         dues = [due[0] for stream in self._by_key.values() if (due := stream.due()) is not None]
         self.deadline = min(dues) if dues else None
+
+
+class Requests:
+    """Streams to be subscribed, with at most ``window`` requests unanswered at a time (``None``: any number)."""
+
+    def __init__(self, streams: Streams, window: int | None = None) -> None:
+        self.window = window
+        self._streams = streams
+        self._waiting: deque[Stream] = deque()
+
+    def __len__(self) -> int:
+        """Streams not asked for yet."""
+        return len(self._waiting)
+
+    def add(self, stream: Stream) -> None:
+        """Ask for it in its turn; its ``requested`` time is set then."""
+        self._waiting.append(stream)
+
+    def clear(self) -> None:
+        """Forget what has not been asked for."""
+        self._waiting.clear()
+
+    def unanswered(self) -> list[Stream]:
+        """Streams asked for that have shown neither an acknowledgement nor data."""
+        return [stream for stream in self._streams if stream.acked is None and stream.first is None]
+
+    def due(self, now: Now) -> list[Stream]:
+        """Streams to be asked for now, registered as requested; call again after an answer."""
+        count = len(self._waiting)
+        if self.window is not None and count:
+            count = min(count, self.window - len(self.unanswered()))
+        found = [self._waiting.popleft() for _ in range(count)]
+        for stream in found:
+            stream.requested = now.mono
+            self._streams.request(stream)
+        return found
 
 
 class Beat(Enum):
