@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from sys import float_info
 from typing import Final, TypeAlias
 
 from bus.book import Book as Levels
@@ -263,13 +264,48 @@ class Touches:
         mine, theirs = self._shown[-1], other._shown[-1]
         if other._has(mine) or self._has(theirs):
             return 0.0
-        return max(_apart(mine[1], theirs[1]), _apart(mine[2], theirs[2]))
+        return max(apart(mine[1], theirs[1]), apart(mine[2], theirs[2]))
 
     def _has(self, touch: tuple[int, float | None, float | None]) -> bool:
         return any(bid == touch[1] and ask == touch[2] for _, bid, ask in reversed(self._shown))
 
 
-def _apart(mine: float | None, theirs: float | None) -> float:
+def apart(mine: float | None, theirs: float | None) -> float:
+    """Difference of two prices as a fraction, 1.0 when only one of them is there."""
     if mine is None or theirs is None:
         return 0.0 if mine is theirs else 1.0
     return abs(mine - theirs) / theirs
+
+
+Touch: TypeAlias = tuple[float | None, float | None, float | None, float | None]
+"""Bid price, bid size, ask price, ask size; ``None`` for an empty side."""
+
+
+class Quotes:
+    """The newest quotes of a market by the venue's time or sequence, to know the touch as of an earlier instant."""
+
+    def __init__(self, capacity: int) -> None:
+        self._kept: deque[tuple[int, Touch]] = deque(maxlen=capacity)
+
+    def clear(self) -> None:
+        """The stream begins anew."""
+        self._kept.clear()
+
+    def add(self, at: int, quote: Touch) -> None:
+        """A quote; its position is never before the last one's."""
+        self._kept.append((at, quote))
+
+    def divergence(self, at: int, touch: Touch, *, exactly: bool = False) -> float | None:
+        """How far the touch of a book at this position is from the quote then in force; 0.0 when equal.
+
+        The greatest difference of prices as a fraction, or the smallest float there is when only sizes or sides differ.
+        ``None`` when no quote is known for then. ``exactly``: only a quote of the very same position counts.
+        """
+        found = next(((position, quote) for position, quote in reversed(self._kept) if position <= at), None)
+        if found is None or (exactly and found[0] != at):
+            return None
+        quote = found[1]
+        if quote == touch:
+            return 0.0
+        apart = [abs(a - b) / b for a, b in zip(touch[::2], quote[::2], strict=True) if a and b]
+        return max([*apart, float_info.min])

@@ -2,18 +2,37 @@
 
 For all markets that one connection carries. One sick market is mended without disturbing the others; when that has
 failed, or all are sick, the connection is given up, but one sick market never costs the healthy ones more than one
-connection in a while.
+connection in a while. However often a market fails, it is mended at a slowing pace, for every attempt costs messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from bus.counters import Counter
 from bus.events import Reason, Source, Trust
 from connectors.effects import Count, Effects, Now, Reconnect
 from connectors.feed import MarketFeed, Prices
 from connectors.polls import StandIns
+
+CALM_NS: Final = 60_000_000_000
+"""A market not mended for so long is mended at once when it next fails."""
+FIRST_WAIT_NS: Final = 500_000_000
+LAST_WAIT_NS: Final = 30_000_000_000
+
+
+class _Mending(msgspec.Struct):
+    wanted: int | None = None
+    """When it is to be mended; ``None``: nothing is wrong, or what was done about it is still to show."""
+    not_before: int = 0
+    last: int | None = None
+    streak: int = 0
+    """Mends without a calm time between them."""
+    tries: int = 0
+    """Mends since the book was last live."""
 
 
 class Recovery:
@@ -32,15 +51,24 @@ class Recovery:
         self._spare = spare_ns
         self._spare_until = 0
         self._open = False
-        self._tries: dict[str, int] = {}
+        self._mending = {market: _Mending() for market in feeds}
+        self._sick: set[str] = set()
+
+    @property
+    def deadline(self) -> int | None:
+        """Monotonic ns when ``due`` has a market to mend."""
+        times = [self._mending[market].wanted for market in self._sick]
+        return min((time for time in times if time is not None), default=None)
 
     def opened(self) -> None:
         """The connection is up."""
         self._open, self.leaving = True, False
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, and with it what was to be mended on it."""
         self._open = False
+        for market in self._sick:
+            self._mending[market].wanted = None
 
     def leave(self, reason: Reason, detail: str) -> Effects:
         """Give the connection up, once."""
@@ -59,23 +87,39 @@ class Recovery:
         """The stream's book is live (again). Cheap while nothing was wrong."""
         if market in self._stand_ins:
             self._stand_ins.served(market)
-        if self._tries:
-            self._tries.pop(market, None)
+        if market in self._sick:
+            self._sick.discard(market)
+            self._mending[market].wanted, self._mending[market].tries = None, 0
 
     def others_live(self, market: str) -> bool:
         """Whether any other market's book is live: then the connection itself is in order."""
         return any(feed.live for feed in self._feeds.values() if feed.market != market)
 
     def failed(self, market: str, reason: Reason, detail: str, now: Now, *, alone: bool) -> Effects:
-        """A market's book needs mending. The connection is given up, or, with no effects, it is to be mended alone.
+        """A market's book needs mending: the connection is given up, or ``due`` names it as soon as that is sensible.
 
         ``alone``: the others are in order, so mending it alone comes first.
         """
-        tries = self._tries[market] = self._tries.get(market, 0) + 1
-        if alone and (tries <= self._limit or now.mono < self._spare_until):
+        mending = self._mending[market]
+        if alone and (mending.tries < self._limit or now.mono < self._spare_until):
+            self._sick.add(market)
+            mending.wanted = max(now.mono, mending.not_before)
             return []
         self._spare_until = now.mono + self._spare
         return self.leave(reason, detail)
+
+    def due(self, now: Now) -> list[str]:
+        """Markets to be mended now; taken for done."""
+        found = []
+        for market in self._sick:
+            mending = self._mending[market]
+            if mending.wanted is not None and mending.wanted <= now.mono:
+                calm = mending.last is None or now.mono - mending.last >= CALM_NS
+                mending.streak = 1 if calm else mending.streak + 1
+                mending.not_before = now.mono + min(LAST_WAIT_NS, FIRST_WAIT_NS << min(mending.streak - 1, 10))
+                mending.last, mending.wanted, mending.tries = now.mono, None, mending.tries + 1
+                found.append(market)
+        return found
 
     def rest_book(
         self, market: str, venue_ns: int | None, levels: tuple[Prices, Prices, Prices, Prices], now: Now, depth: int

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from bus.errors import FrameError, VenueError
 from bus.events import Funding, Instrument, Side, Stats, Trade
+from connectors.feed import Touch
 from connectors.hyperliquid.spec import DEPTH, HOUR
 
 GREETING: Final = b"Websocket connection established."
@@ -244,9 +245,6 @@ def crossed(levels: Flat) -> bool:
     return bool(levels[0]) and bool(levels[2]) and levels[0][0] >= levels[2][0]
 
 
-Touch: TypeAlias = tuple[float | None, float | None, float | None, float | None]
-
-
 def touch(data: BboData) -> Touch:
     """A quote as bid_px, bid_sz, ask_px, ask_sz, ``None`` for an empty side. Raises VenueError when it is crossed."""
     bid, ask = (*data.bbo, None, None)[:2]
@@ -255,6 +253,14 @@ def touch(data: BboData) -> Touch:
     bid_px, bid_sz = (bid.px, bid.sz) if bid is not None else (None, None)
     ask_px, ask_sz = (ask.px, ask.sz) if ask is not None else (None, None)
     return bid_px, bid_sz, ask_px, ask_sz
+
+
+def best(levels: Flat) -> Touch:
+    """The touch of a book."""
+    bid_px, bid_sz, ask_px, ask_sz = levels
+    bid = (bid_px[0], bid_sz[0]) if bid_px else (None, None)
+    ask = (ask_px[0], ask_sz[0]) if ask_px else (None, None)
+    return *bid, *ask
 
 
 def find(assets: list[Asset], market: str) -> Asset | None:
