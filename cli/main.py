@@ -1,0 +1,36 @@
+"""``paraphina``: the operator's command. Each subcommand lives in its own module and is imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "up": "cli.up:up",
+    "down": "cli.up:down",
+    "status": "cli.status:status",
+}
+"""Subcommand to ``module:function``; a missing import costs nothing until somebody asks for it."""
+
+
+class _Lazy(click.Group):
+    """Start-up time matters also to who types: only the command in use is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="paraphina-connectivity")
+def main() -> None:
+    """Market data of five perpetual-futures venues: never stale unnoticed, never silently wrong."""

@@ -1,0 +1,39 @@
+"""``python -m sentinel``: supervisord's event listener; started by supervisord, not by hand."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+
+from bus.errors import SettingsError
+from bus.log import LineWriter, configure
+from bus.settings import EXIT_SETTINGS, load
+from sentinel.shell import Shell
+
+
+def main() -> int:
+    """Run until supervisord ends. Exit codes: 0 stopped, 2 not started by supervisord, 78 settings."""
+    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True)
+    writer = LineWriter(2)
+    log = configure("sentinel", writer=writer)
+    server_url = os.environ.get("SUPERVISOR_SERVER_URL", "")
+    if not server_url:
+        log.error("not_under_supervisord", hint="supervisord starts this as an event listener, see supervisord.conf")
+        return 2
+    try:
+        settings = load()
+        log = configure("sentinel", settings=settings.log, writer=writer)
+        shell = Shell(settings, log, server_url)
+    except SettingsError as error:
+        log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
+        return EXIT_SETTINGS
+    log.info("starting")
+    shell.run()
+    log.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
