@@ -113,9 +113,9 @@ class Closed(Exception):  # noqa: N818 - what happened, not what went wrong
 class Client:
     """A WebSocket client that keeps what it was told."""
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, url: str, header: dict[str, str] | None = None, **options: Any) -> None:
         self.ws = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False, **options)
-        self.ws.connect(url, timeout=PATIENCE_S)  # type: ignore[no-untyped-call]
+        self.ws.connect(url, timeout=PATIENCE_S, header=header or {})  # type: ignore[no-untyped-call]
         self.seen: list[Any] = []
 
     def __enter__(self) -> Self:
