@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 
 from bus.events import (
@@ -23,10 +25,12 @@ from bus.events import (
     Telemetry,
     Trade,
 )
+from bus.items import Healed, Item, Lost, Message, TrustChanged
 from bus.wire import Header
 from runner.audit import PRESSURE, Audit, Fields
 from runner.freshness import LATE_NS, MS, WallSteps
 from runner.hops import Sample
+from runner.losses import Losses
 from runner.processes import Processes
 from runner.rxstats import RxStats
 from runner.venues import MarketView, Spans, VenueView
@@ -52,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """State of everything that is watched. ``applied`` is the hot path, ``tick`` runs a few times a second."""
+    """State of everything that is watched. ``took`` is the hot path, ``tick`` runs a few times a second."""
 
     def __init__(self, plan: Plan, now_mono: int, now_wall: int) -> None:
         spans = Spans(now_mono, plan.window_s * 1_000 * MS, plan.tick_ms * MS)
@@ -71,14 +75,28 @@ class Engine:
         self.processes = Processes(plan.processes, now_mono)
         self.steps = WallSteps()
         self.rx = RxStats()
+        self.losses = Losses()
         self._audit = Audit(now_mono)
         self._wall_offset = now_wall - now_mono
 
-    def applied(self, sender: str, market: str, header: Header, event: BusEvent, now_mono: int) -> None:
-        """Take one event as the bus delivered it, ``sender`` being the venue part of its topic."""
-        raw = self.rx.raw
-        kind = event.kind
-        raw[kind] = raw.get(kind, 0) + 1
+    def took(self, item: Item) -> None:
+        """Take what the bus delivered."""
+        match item:
+            case Message():
+                self.rx.raw[item.kind] = self.rx.raw.get(item.kind, 0) + 1
+                self._message(item.venue, item.market, item.header, item.event, item.applied_ns)
+            case TrustChanged():
+                self._trust(item)
+            case Lost():
+                self.losses.lost(item)
+                self._losing(item, lost=True)
+            case Healed():
+                self.losses.healed(item)
+                self._losing(item, lost=False)
+            case _:
+                assert_never(item)
+
+    def _message(self, sender: str, market: str, header: Header, event: BusEvent, now_mono: int) -> None:
         match event:
             case Delta() | Book() | Bbo():
                 self._priced(sender, market, header, event, now_mono)
@@ -97,18 +115,8 @@ class Engine:
                 self.gap_events += event.count
             case Telemetry():
                 pass
-
-    def lost(self, sender: str, market: str) -> None:
-        """Messages of a market's book are missing here."""
-        view = self._market(sender, market)
-        if view is not None:
-            view.lost = True
-
-    def healed(self, sender: str, market: str) -> None:
-        """A market's book is whole again here."""
-        view = self._market(sender, market)
-        if view is not None:
-            view.lost = False
+            case _:
+                assert_never(event)
 
     def tick(self, now_mono: int, now_wall: int) -> None:
         """Measure everything."""
@@ -145,6 +153,20 @@ class Engine:
     def _market(self, sender: str, market: str) -> MarketView | None:
         venue = self.venues.get(sender)
         return None if venue is None else venue.markets.get(market)
+
+    def _trust(self, change: TrustChanged) -> None:
+        view = self._market(change.venue, change.market)
+        if view is None:
+            self._ignore("trust")
+        elif change.kind == Bbo.kind:
+            view.quote_trusted = change.trusted
+        else:
+            view.trusted = change.trusted
+
+    def _losing(self, item: Lost | Healed, *, lost: bool) -> None:
+        view = self._market(item.venue, item.market)
+        if view is not None and item.kind == Book.kind:
+            view.healing = lost
 
     def _ignore(self, kind: str) -> None:
         self.unexpected[kind] = self.unexpected.get(kind, 0) + 1
@@ -193,6 +215,8 @@ class Engine:
                 view.instrument = event
             case Trade():
                 pass
+            case _:
+                assert_never(event)
 
     def _status(self, sender: str, market: str, event: Status, now_mono: int) -> None:
         venue = self.venues.get(sender)

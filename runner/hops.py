@@ -10,10 +10,13 @@ from typing import Final
 
 import msgspec
 
-from runner.percentiles import MAX_SAMPLES, Run, Summary, Window
+from runner.percentiles import Run, Summary, Window
 
 HOPS: Final = ("venue_to_socket", "socket_to_publish", "publish_to_apply", "socket_to_apply")
 """The first compares the venue's wall clock with ours and is signed (clock skew included); the others are monotonic."""
+
+SAMPLES: Final = 1_200
+"""Samples of a window, at any rate of events: a dozen lie above its 99th percentile."""
 
 US: Final = 1_000
 """Nanoseconds."""
@@ -44,7 +47,7 @@ class Hops:
     __slots__ = ("_budget", "_every", "_peak", "_peaks", "_runs", "_samples", "_seen", "_windows")
 
     def __init__(self, span_ns: int, tick_ns: int) -> None:
-        self._budget = MAX_SAMPLES * tick_ns / span_ns
+        self._budget = SAMPLES * tick_ns / span_ns
         self._every = 1
         self._seen = 0
         self._peak = 0

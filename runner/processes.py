@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from bus.events import Heartbeat, Process, Reconnect
@@ -31,11 +31,6 @@ class ProcessView:
         self._heartbeat: Heartbeat | None = None
         self._pub_ns = 0
         self._cpu_percent: float | None = None
-
-    @property
-    def heartbeat(self) -> Heartbeat | None:
-        """Its last heartbeat; ``None`` before the first."""
-        return self._heartbeat
 
     def beaten(self, header: Header, heartbeat: Heartbeat, now_mono: int, cause_mono: int) -> None:
         """A heartbeat arrived. One of a run that has ended is ignored."""
@@ -111,10 +106,6 @@ class Processes:
     def of(self, name: str) -> Iterable[Totals]:
         """Counters of a name, one for each line."""
         return [view.totals for key, view in self._by_name.items() if key.partition("/")[0] == name]
-
-    def chains(self) -> Mapping[str, Mapping[str, int]]:
-        """Last sequence sent by chain, of every process that has beaten."""
-        return {name: view.heartbeat.chains for name, view in self._by_name.items() if view.heartbeat is not None}
 
     def told(self, now_mono: int, now_wall: int) -> dict[str, object]:
         """What telemetry says of all."""

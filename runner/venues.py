@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from bus.events import USABLE, Bbo, Book, Check, Delta, Funding, Instrument, Reconnect, Stats, Trust
+from bus.events import Bbo, Book, Check, Delta, Funding, Instrument, Reconnect, Stats, Trust
 from runner.freshness import Freshness, Skew
 from runner.hops import Hops
 from runner.percentiles import Ages, Plateau
@@ -63,12 +63,14 @@ class MarketView:
         "book_trust",
         "check",
         "funding",
+        "healing",
         "instrument",
-        "lost",
         "quote_trust",
+        "quote_trusted",
         "rebuild",
         "state",
         "stats",
+        "trusted",
     )
 
     def __init__(self, spans: Spans) -> None:
@@ -77,8 +79,11 @@ class MarketView:
         self.book_trust: Trust | None = None
         """As the book's newest event says; ``None`` before the first."""
         self.quote_trust: Trust | None = None
-        self.lost = False
-        """Whether messages of the book are missing here: it must not be trusted until it is healed."""
+        self.trusted = False
+        """Whether the book may be used now: its own word, and nothing missing on the way to us."""
+        self.quote_trusted = False
+        self.healing = False
+        """Whether messages of the book are missing here and have not been made up for yet."""
         self.rebuild: int | None = None
         self.bid: tuple[float, float] | None = None
         """Best bid as price and size, of the quote stream, or of whole books where there is none."""
@@ -87,11 +92,6 @@ class MarketView:
         self.stats: Stats | None = None
         self.check: Check | None = None
         self.instrument: Instrument | None = None
-
-    @property
-    def trusted(self) -> bool:
-        """Whether its book may be used now, as far as is known here."""
-        return not self.lost and self.book_trust in USABLE
 
     def booked(self, event: Book | Delta) -> None:
         """The book changed, or what is known of it."""
