@@ -1,0 +1,1 @@
+"""Extended: perpetuals on Starknet, public market data."""
