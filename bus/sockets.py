@@ -159,6 +159,26 @@ class Producer:
         self.link.close()
 
 
+def consumer_sockets(
+    settings: Settings, identity: str, context: zmq.Context[zmq.Socket[bytes]] | None = None
+) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    """A consumer's SUB and DEALER, not connected yet.
+
+    ``IMMEDIATE`` keeps requests from queueing for a publisher that is not there.
+    """
+    context = context or zmq.Context.instance()
+    subscription = context.socket(zmq.SUB)
+    subscription.setsockopt(zmq.RCVHWM, settings.bus.consumer_hwm)
+    requests = context.socket(zmq.DEALER)
+    requests.setsockopt(zmq.IDENTITY, identity.encode())
+    requests.setsockopt(zmq.IMMEDIATE, 1)
+    requests.setsockopt(zmq.RCVHWM, 0)
+    for socket in (subscription, requests):
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.LINGER, 0)
+    return subscription, requests
+
+
 def new_epoch() -> int:
     """Epoch of this run of this process: its start in wall clock ns."""
     return wall()

@@ -27,7 +27,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     line: str
     """Which of several redundant connectors of one venue it came by; ``a`` unless configured."""
     epoch: int
-    """Which run of the sending process; opaque, compare for equality only."""
+    """Which run of the sending process: its start in wall clock ns. A greater one is newer, see ``bus.runs``."""
     seq: int
     """Position in the topic's chain within this epoch, from 1 in steps of 1."""
     recv_ns: int
@@ -76,6 +76,13 @@ def encode_payload(event: BusEvent) -> bytes:
     return _encode_payload(event)
 
 
+def header_frame(frames: list[bytes]) -> bytes:
+    """The second of the three frames of a message. Raises WireError when there are more or fewer."""
+    if len(frames) != 3:  # noqa: PLR2004  (topic, header, payload)
+        raise WireError(frames[0] if frames else b"", f"{len(frames)} frames")
+    return frames[1]
+
+
 def decode_header(topic_frame: bytes, frame: bytes) -> Header:
     """Header of a message. Raises WireError when malformed or of a schema this reader does not know."""
     try:
@@ -96,3 +103,14 @@ def decode_payload(kind: str, topic_frame: bytes, frame: bytes) -> BusEvent:
         return decoder.decode(frame)
     except msgspec.DecodeError as error:
         raise WireError(topic_frame, f"payload: {error}") from None
+
+
+def run_prefix(frame: bytes, header: Header) -> bytes:
+    """The bytes that begin every header of the run which sent this one: whoever forwards need not decode the others.
+
+    Raises WireError when the sender does not write numbers in their shortest form, as MessagePack asks.
+    """
+    prefix: bytes = frame[:1] + _pack_header(header.schema) + _pack_header(header.line) + _pack_header(header.epoch)
+    if not frame.startswith(prefix):
+        raise WireError(frame, "header is not in MessagePack's shortest form")
+    return prefix
