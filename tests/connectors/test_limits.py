@@ -1,0 +1,91 @@
+"""Nothing leaves that a venue's limits, refusals or the breaker forbid."""
+
+from __future__ import annotations
+
+from random import Random
+
+from connectors.effects import Fetch, Reply
+from connectors.limits import LEAST_WAIT_NS, PROBE_RETRY_NS, Limits
+from connectors.links import Link, Phase
+from connectors.venue import Budget, VenueSpec
+from tests.connectors.doubles import SPEC, S, at
+
+
+def link() -> Link:
+    return Link("1/main", "main", "ws://venue", {}, Random(1))
+
+
+def test_an_attempt_waits_for_the_budget_the_hold_and_the_breaker() -> None:
+    limits = Limits(VenueSpec("fake", None, Budget(1, 10 * S), None, None))
+    assert limits.connect_at(at(0)) == 0
+    assert limits.connect_at(at(1)) == 10 * S
+    assert limits.refused(503, {"retry-after": "20"}, at(1)) == 20 * S
+    assert limits.connect_at(at(2)) == 20 * S + 1
+    limits.breaker.limit = 1
+    limits.breaker.failed(30 * S)
+    assert limits.connect_at(at(30 * S)) == 35 * S
+    assert limits.connect_at(at(35 * S)) == 35 * S, "the probe"
+    limits = Limits(VenueSpec("fake", None, None, None, None))
+    limits.breaker.limit = 1
+    limits.breaker.failed(0)
+    assert limits.connect_at(at(5 * S)) == 5 * S
+    assert limits.connect_at(at(5 * S)) == 5 * S + PROBE_RETRY_NS, "behind another's probe"
+
+
+def test_a_status_without_meaning_for_limits_holds_nothing() -> None:
+    limits = Limits(SPEC)
+    assert limits.refused(500, {}, at(0)) == 0
+    assert limits.refused(None, {}, at(0)) == 0
+    assert limits.connect_at(at(0)) == 0
+
+
+def test_messages_are_counted_for_the_session_or_for_the_host() -> None:
+    own, shared = Limits(SPEC), Limits(VenueSpec("fake", None, None, Budget(1, S), None, messages_per_connection=False))
+    for limits, expected in ((own, 0), (shared, S)):
+        first, second = link(), link()
+        for each in (first, second):
+            each.opened(at(0), limits.session_budget())
+        limits.message_taken(first, at(0))
+        assert limits.message_wait_ns(second, at(0)) == expected
+    third = link()
+    third.opened(at(0), own.session_budget())
+    for _ in range(3):
+        own.message_taken(third, at(0))
+    assert own.message_wait_ns(third, at(0)) == 60 * S
+
+
+def test_calls_leave_in_order_within_the_weight() -> None:
+    limits = Limits(SPEC)
+    assert limits.deadline(at(0)) is None
+    limits.queue("1", Fetch("a", "http://venue", weight=10))
+    limits.queue("1", Fetch("b", "http://venue", weight=1))
+    assert limits.deadline(at(0)) == LEAST_WAIT_NS
+    first = limits.due_call(at(0))
+    assert first is not None
+    assert first[1].name == "a"
+    assert limits.due_call(at(1)) is None
+    assert limits.deadline(at(1)) == 60 * S
+    second = limits.due_call(at(60 * S))
+    assert second is not None
+    assert second[1].name == "b"
+    assert limits.due_call(at(60 * S)) is None
+
+
+def test_a_limiting_answer_holds_calls_back_and_a_good_one_does_not() -> None:
+    limits = Limits(SPEC)
+    assert limits.answered(Reply(200, b"", {"retry-after": "9"}), at(0)) == 0
+    assert limits.answered(Reply(429), at(0)) == 10 * S
+    limits.queue("1", Fetch("a", "http://venue"))
+    assert limits.call_at(at(1)) == 10 * S
+
+
+def test_a_link_forgets_its_past_only_after_a_minute_of_data() -> None:
+    one = link()
+    one.opened(at(0), Limits(SPEC).session_budget())
+    one.first_data, one.last_rx = 0, 59 * S
+    one.lost(at(59 * S), not_before=0)
+    one.lost(at(59 * S), not_before=0)
+    assert (one.failures, one.backoff.attempt, one.phase) == (2, 2, Phase.WAITING)
+    one.first_data, one.last_rx = 0, 60 * S
+    assert one.lost(at(60 * S), not_before=100 * S) == 40 * S
+    assert (one.failures, one.backoff.attempt) == (1, 1)
