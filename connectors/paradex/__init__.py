@@ -1,0 +1,1 @@
+"""Paradex: perpetuals on a Starknet chain, public market data in SBE binary."""
