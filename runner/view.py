@@ -22,6 +22,8 @@ Body: TypeAlias = dict[str, object]
 DETAIL_MS: Final = 1_000
 """Each part of the details is told once in so long."""
 PARTS: Final = ("venue_detail", "market_detail", "system")
+LAST_PARTS: Final = frozenset({"venue_detail", "system"})
+"""What the last tick of a run carries: all that is counted, and still below the size of a line."""
 SCHEMA: Final = 1
 """Version of the object. New fields do not change it; a field that goes or changes its meaning does."""
 
