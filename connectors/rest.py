@@ -122,17 +122,19 @@ class Rest:
         from urllib3.exceptions import HTTPError
 
         parts, size = [], 0
-        try:
-            while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
-                parts.append(part)
-                size += len(part)
-                if size > MAX_BODY_BYTES:
-                    raise requests.exceptions.RequestException(f"body over {MAX_BODY_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise requests.exceptions.Timeout
-        except (OSError, HTTPError) as error:
-            raise requests.exceptions.ConnectionError(str(error)) from None
-        return b"".join(parts)
+        while True:
+            try:
+                part = response.raw.read1(CHUNK_BYTES, decode_content=True)
+            except (OSError, HTTPError) as error:
+                raise requests.exceptions.ConnectionError(str(error)) from None
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise requests.exceptions.RequestException(f"body over {MAX_BODY_BYTES} bytes")
+            if time.monotonic() > deadline:
+                raise requests.exceptions.Timeout
 
     def _session(self) -> requests.Session:
         """One session, so one kept-alive connection pool, a thread."""
