@@ -121,7 +121,8 @@ class Rest:
         import requests
         from urllib3.exceptions import HTTPError
 
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size = 0
         while True:
             try:
                 part = response.raw.read1(CHUNK_BYTES, decode_content=True)
