@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from simulator.faults import FaultError
 from simulator.server import Simulator
 from simulator.settings import DEFAULT_PORT_BASE, VENUES, Settings
 from simulator.venue import UnknownSwitchError
@@ -84,6 +85,8 @@ def main(**options: object) -> None:
         raise click.UsageError("--wrong-certificate needs --tls")
     try:
         asyncio.run(_run(settings))
+    except FaultError as error:
+        raise click.UsageError(str(error)) from error
     except (OSError, UnknownSwitchError) as error:
         click.echo(f"simulator: {error}", err=True)
         sys.exit(1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 
 from simulator.decimals import encode
+from simulator.faults import CATALOGUE, FaultError
 from simulator.stats import HOUR_US
 from simulator.truth import OutsideHistoryError
 from simulator.venue import UnknownSwitchError
@@ -33,6 +35,11 @@ class Control:
         """Routes of the control port."""
         app = web.Application()
         app.router.add_get("/state", self.state)
+        app.router.add_get("/faults", self.faults)
+        app.router.add_post("/faults", self.plan)
+        app.router.add_delete("/faults", self.clear)
+        app.router.add_delete("/faults/{id}", self.remove)
+        app.router.add_get("/faults/catalogue", self.catalogue)
         app.router.add_get("/truth/{venue}/{market}", self.truth)
         app.router.add_put("/switches/{venue}/{name}", self.switch)
         return app
@@ -52,6 +59,37 @@ class Control:
         except UnknownSwitchError as error:
             return reply({"error": str(error)}, 404)
         return reply(venue.set)
+
+    async def faults(self, request: web.Request) -> web.Response:
+        """``GET /faults``: active, scheduled, and a log of those that are over."""
+        del request
+        return reply(self._simulator.mischief.register.report())
+
+    async def catalogue(self, request: web.Request) -> web.Response:
+        """``GET /faults/catalogue``: names, parameters with defaults, and a sentence each."""
+        del request
+        entries = CATALOGUE.items()
+        return reply({name: {"params": dict(kind.params), "about": kind.sentence} for name, kind in entries})
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """``POST /faults``: one fault or a list; answers the ids in the same order."""
+        try:
+            faults = self._simulator.mischief.plan(msgspec.json.decode(await request.read()))
+        except (FaultError, msgspec.DecodeError) as error:
+            return reply({"error": str(error)}, 400)
+        return reply({"ids": [fault.id for fault in faults]}, 201)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        """``DELETE /faults/<id>``."""
+        try:
+            return reply(self._simulator.mischief.remove(request.match_info["id"]).report())
+        except FaultError as error:
+            return reply({"error": str(error)}, 404)
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """``DELETE /faults``."""
+        del request
+        return reply({"ended": self._simulator.mischief.clear()})
 
     async def truth(self, request: web.Request) -> web.Response:
         """``GET /truth/<venue>/<market>[?seq=N|?ts_ms=N|?ts_us=N]``."""

@@ -45,6 +45,8 @@ class Frame:
     bids: Levels | None = None
     asks: Levels | None = None
     code: int = 1000
+    acknowledges: bool = False
+    """Whether it acknowledges a subscription although its kind is not ``ack`` (a first data frame that is the ack)."""
 
     def with_data(self, data: bytes) -> Frame:
         """The same frame with other bytes."""
@@ -71,18 +73,24 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """Hold everything behind this for so many seconds."""
+class Later:
+    """Write the frame at an instant of the monotonic clock, without holding what is behind it.
 
-    seconds: float
+    Frames due at the same instant keep their order. When ``fault`` ends first, the frame leaves then.
+    """
+
+    frame: Frame
+    at: float
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """Write the frame's bytes one at a time, ``gap_s`` apart."""
+    """Write the frame's bytes one at a time, ``gap_s`` apart, while ``fault`` lasts."""
 
     frame: Frame
     gap_s: float
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ class Cut:
     how: Literal["fin", "rst"] = "fin"
 
 
-Step = Send | Wait | Drip | Raw | Cut
+Step = Send | Later | Drip | Raw | Cut
 
 
 @dataclass(slots=True)
@@ -134,9 +142,24 @@ class Hook:
 
     idle = True
 
-    def outgoing(self, connection: Connection, frame: Frame, now: float) -> tuple[Step, ...]:
-        """Turn one frame about to be written into steps."""
+    def active(self, fault: str) -> bool:
+        """Whether a fault, by its id, is in force."""
+        del fault
+        return False
+
+    def opened(self, connection: Connection, now: float) -> tuple[Step, ...]:
+        """Steps to take as soon as an upgrade is answered."""
         del connection, now
+        return ()
+
+    def incoming(self, connection: Connection, message: str | bytes, now: float) -> tuple[Step, ...] | None:
+        """Decide about a client's message: None lets the venue have it, steps are taken in its place."""
+        del connection, message, now
+        return None
+
+    def outgoing(self, connection: Connection, frame: Frame, queued_at: float) -> tuple[Step, ...]:
+        """Turn one frame about to be written into steps."""
+        del connection, queued_at
         return (Send(frame),)
 
     def handshake(self, venue: str, path: str, now: float) -> Answer | None:

@@ -46,7 +46,9 @@ class Timer:
             except Exception as error:  # noqa: BLE001 - handed on, and the simulator ends
                 self._on_error(error)
                 return
-            if self._period is None or self.cancelled:
+            if self._period is None:
+                self.cancelled = True
+            if self.cancelled or self._period is None:
                 return
             now = self._loop.time()
             self._due = max(self._due, now - MOST_BEHIND_S) + self._period()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -11,14 +12,17 @@ from aiohttp import web
 from simulator.clock import Clock
 from simulator.control import Control
 from simulator.decimals import encode
-from simulator.frames import Hook
 from simulator.limits import Ledger
 from simulator.listener import Listener
+from simulator.mischief import Mischief
+from simulator.scenario import read_scenario
+from simulator.scheduler import Scheduler
 from simulator.tls import server_context
 from simulator.venues import VENUE_CLASSES, venue_class
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from simulator.settings import Settings
@@ -33,16 +37,29 @@ class Simulator:
         self.settings = settings
         self.clock = Clock()
         self.ledger = Ledger()
-        self.hook = Hook()
+        self._tasks: set[asyncio.Task[None]] = set()
+        rng = Random(f"{settings.seed}:faults")
+        self.mischief = Mischief(self.clock, Scheduler(self._fail), rng, self._spawn)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.venues = {
-            name: venue_class(name)(settings, self.hook, self.ledger, self._fail)
+            name: venue_class(name)(settings, self.mischief.hook, self.ledger, self._fail)
             for name in settings.venues
             if name in VENUE_CLASSES
         }
         self.listeners: dict[str, Listener] = {}
         self._runners: list[web.AppRunner] = []
         self._started = self.clock.monotonic()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if not self.failed.done():
@@ -56,6 +73,10 @@ class Simulator:
             await self._serve(name, venue.application(), self.settings.port(name), tls)
         for venue in self.venues.values():
             venue.begin()
+        self.mischief.attach(self.venues, {name: self.listeners[name] for name in self.venues})
+        if self.settings.scenario is not None:
+            text = self.settings.scenario.read_text(encoding="utf-8")
+            self.mischief.schedule(read_scenario(text, self.mischief.served))
         if self.settings.ports_file is not None:
             write_atomically(self.settings.ports_file, encode(self.ports()))
 
@@ -77,6 +98,9 @@ class Simulator:
 
     async def stop(self) -> None:
         """Drop every connection and free every port."""
+        self.mischief.clear()
+        for task in list(self._tasks):
+            task.cancel()
         for listener in self.listeners.values():
             await listener.close()
         for venue in self.venues.values():

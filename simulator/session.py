@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import ClientConnectionResetError, WSMsgType, web
+from aiohttp import ClientConnectionResetError, WSMessage, WSMsgType, web
 
-from simulator.frames import Cut, Drip, Frame, Op, Raw, Send, Step, Wait, wire
+from simulator.frames import Cut, Drip, Frame, Later, Op, Raw, Send, Step, wire
 from simulator.listener import reset
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ MOST_QUEUED_BYTES = 64 << 20
 CLOSE_WAIT_S = 2.0
 MOST_TIMERS = 64
 """Finished timers are forgotten beyond so many."""
+TIMER_SLACK_S = 0.0005
+
+
+class _Queued(NamedTuple):
+    frame: Frame
+    at: float
+    final: bool
+    """Past the hook already."""
+
+
+def _due(entry: tuple[float, int, Later]) -> tuple[float, int]:
+    return entry[:2]
 
 
 class Session:
@@ -41,7 +55,10 @@ class Session:
         self.last_received = self.last_sent
         self.ended = False
         self._ws = ws
-        self._queue: deque[Frame] = deque()
+        self._queue: deque[_Queued] = deque()
+        self._late: list[tuple[float, int, Later]] = []
+        self._late_count = itertools.count()
+        self._close_sent = False
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._timers: list[Timer] = []
@@ -90,7 +107,7 @@ class Session:
         """Queue a frame. A client that does not drain its socket is reset once the bounded queue is full."""
         if self.ended:
             return
-        self._queue.append(frame)
+        self._queue.append(_Queued(frame, self.venue.clock.monotonic(), final=False))
         self._queued_bytes += len(frame.data)
         self._wake.set()
         if len(self._queue) > MOST_QUEUED or self._queued_bytes > MOST_QUEUED_BYTES:
@@ -105,6 +122,7 @@ class Session:
         """End TCP at once and without a close frame: the client sees 1006."""
         self.ended = True
         self._queue.clear()
+        self._late.clear()
         self._wake.set()
         transport = self.request.transport
         if transport is None:
@@ -114,12 +132,40 @@ class Session:
         else:
             transport.close()
 
+    def faults_changed(self) -> None:
+        """Let go of what a fault held back that is no longer in force."""
+        freed = [later for _, _, later in sorted(self._late, key=_due) if not self.venue.hook.active(later.fault)]
+        self._late = [entry for entry in self._late if self.venue.hook.active(entry[2].fault)]
+        heapq.heapify(self._late)
+        now = self.venue.clock.monotonic()
+        self._queue.extendleft(_Queued(later.frame, now, final=True) for later in reversed(freed))
+        self._queued_bytes += sum(len(later.frame.data) for later in freed)
+        self._wake.set()
+
+    def take(self, steps: tuple[Step, ...]) -> None:
+        """Perform steps that no frame of the venue's own caused."""
+        for step in steps:
+            match step:
+                case Send(frame):
+                    self._queue.append(_Queued(frame, self.venue.clock.monotonic(), final=True))
+                    self._queued_bytes += len(frame.data)
+                case Later():
+                    self._postpone(step)
+                case Drip(frame):
+                    self.send(frame)
+                case Raw(data):
+                    self._write_raw(data)
+                case Cut(how):
+                    self.drop(how)
+        self._wake.set()
+
     # ---- shell ----
 
     async def run(self) -> None:
         """Serve until either side ends."""
         writer = asyncio.create_task(self._write())
         try:
+            self.take(self.venue.hook.opened(self.connection, self.venue.clock.monotonic()))
             self.opened()
             await self._read()
         finally:
@@ -137,13 +183,31 @@ class Session:
             message = await self._ws.receive()
             self.last_received = self.venue.clock.monotonic()
             if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                self.received(message.data)
+                self._received(message.data)
             elif message.type is WSMsgType.PING:
                 self.pinged(bytes(message.data))
             elif message.type is WSMsgType.PONG:
                 self.ponged(bytes(message.data))
             else:
+                await self._peer_closed(message)
                 return
+
+    def _received(self, message: str | bytes) -> None:
+        hook = self.venue.hook
+        steps = None if hook.idle else hook.incoming(self.connection, message, self.last_received)
+        if steps is None:
+            self.received(message)
+        else:
+            self.take(steps)
+
+    async def _peer_closed(self, message: WSMessage) -> None:
+        if message.type is not WSMsgType.CLOSE:
+            return
+        if self._close_sent and self.request.transport is not None:
+            # Both close frames are on the wire: another one would be data after the close.
+            self.request.transport.close()
+            return
+        await self._ws.close(code=message.data or 1000)
 
     async def _write(self) -> None:
         try:
@@ -151,33 +215,48 @@ class Session:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue and not self.ended:
-                    frame = self._queue.popleft()
-                    self._queued_bytes -= len(frame.data)
-                    await self._put(frame)
+                    queued = self._queue.popleft()
+                    self._queued_bytes -= len(queued.frame.data)
+                    await self._put(queued)
         except (ClientConnectionResetError, ConnectionError, RuntimeError):
             # The peer went away, or the close handshake has begun; the reading side ends the session.
             self.ended = True
 
-    async def _put(self, frame: Frame) -> None:
+    async def _put(self, queued: _Queued) -> None:
         hook = self.venue.hook
-        if hook.idle:
-            await self._emit(frame)
+        if hook.idle or queued.final:
+            await self._emit(queued.frame)
             return
-        for step in hook.outgoing(self.connection, frame, self.venue.clock.monotonic()):
+        for step in hook.outgoing(self.connection, queued.frame, queued.at):
             await self._perform(step)
 
     async def _perform(self, step: Step) -> None:
         match step:
             case Send(frame):
                 await self._emit(frame)
-            case Wait(seconds):
-                await asyncio.sleep(seconds)
-            case Drip(frame, gap):
-                await self._drip(wire(frame), gap)
+            case Later():
+                self._postpone(step)
+            case Drip():
+                await self._drip(step)
             case Raw(data):
                 self._write_raw(data)
             case Cut(how):
                 self.drop(how)
+
+    def _postpone(self, later: Later) -> None:
+        if len(self._late) > MOST_QUEUED:
+            self.drop("rst")
+            return
+        heapq.heappush(self._late, (later.at, next(self._late_count), later))
+        self.after(max(0.0, later.at - self.venue.clock.monotonic()), self._release)
+
+    def _release(self) -> None:
+        now = self.venue.clock.monotonic()
+        while self._late and self._late[0][0] <= now + TIMER_SLACK_S:
+            later = heapq.heappop(self._late)[2]
+            self._queue.append(_Queued(later.frame, now, final=True))
+            self._queued_bytes += len(later.frame.data)
+        self._wake.set()
 
     async def _emit(self, frame: Frame) -> None:
         self.frames_sent += 1
@@ -185,17 +264,22 @@ class Session:
         self.last_sent = self.venue.clock.monotonic()
         if frame.op is Op.CLOSE:
             # The reading side is inside receive(); only it may wait for the peer's close frame.
+            self._close_sent = True
             self._write_raw(wire(Frame(frame.code.to_bytes(2) + frame.data, "close", op=Op.CLOSE)))
             self.after(CLOSE_WAIT_S, self.drop)
         else:
             await self._ws.send_frame(frame.data, _TYPES[frame.op])
 
-    async def _drip(self, data: bytes, gap: float) -> None:
+    async def _drip(self, step: Drip) -> None:
+        data = wire(step.frame)
         for offset in range(len(data)):
             if self.ended:
                 return
+            if not self.venue.hook.active(step.fault):
+                self._write_raw(data[offset:])
+                return
             self._write_raw(data[offset : offset + 1])
-            await asyncio.sleep(gap)
+            await asyncio.sleep(step.gap_s)
 
     def _write_raw(self, data: bytes) -> None:
         transport = self.request.transport

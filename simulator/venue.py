@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 
 from simulator.clock import VenueClock
+from simulator.decimals import encode
 from simulator.frames import Answer, Connection, Hook
 from simulator.limits import Ledger
 from simulator.scheduler import Scheduler, Timer
@@ -117,6 +120,19 @@ class Venue:
         """Our market id of a venue symbol, exactly as written."""
         return next((spec.market for spec in self.specs.values() if spec.symbol == symbol), None)
 
+    def market_in(self, text: str) -> str | None:
+        """Our id of the one market that a client's message or a request's path names: what market faults go by."""
+        found = [market for market, spec in self.specs.items() if _names(text, spec.symbol)]
+        return found[0] if len(found) == 1 else None
+
+    def refusal(self, text: str) -> bytes | None:
+        """This venue's error reply if the message subscribes to something; None for any other message."""
+        value = subscribe_request(text)
+        if value is None:
+            return None
+        error = {"code": -32600, "message": "Invalid request"}
+        return encode({"jsonrpc": "2.0", "id": value.get("id"), "error": error})
+
     def step_stats(self, market: str) -> Stats:
         """Move mark, index and open interest a little."""
         stats = self.stats[market]
@@ -223,7 +239,9 @@ class Venue:
         refusal = self.admit(request)
         if refusal is not None:
             return refusal
-        ws = web.WebSocketResponse(autoping=False, compress=self.compress, max_msg_size=MOST_MESSAGE_BYTES)
+        ws = web.WebSocketResponse(
+            autoping=False, autoclose=False, compress=self.compress, max_msg_size=MOST_MESSAGE_BYTES
+        )
         if not ws.can_prepare(request):
             return web.Response(status=400, text="WebSocket upgrade expected")
         await ws.prepare(request)
@@ -260,3 +278,18 @@ class Venue:
             "switches": dict(self.set),
             "markets": {market: spec.symbol for market, spec in self.specs.items()},
         }
+
+
+def _names(text: str, symbol: str) -> bool:
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(symbol)}(?![A-Za-z0-9])", text, re.IGNORECASE) is not None
+
+
+def subscribe_request(text: str) -> dict[str, Any] | None:
+    """The message as an object if its ``method`` or ``type`` is to subscribe."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    return value if str(value.get("method") or value.get("type")).lower() == "subscribe" else None

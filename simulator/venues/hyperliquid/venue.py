@@ -12,7 +12,7 @@ from simulator.decimals import encode
 from simulator.frames import Frame
 from simulator.limits import Window
 from simulator.truth import Replica
-from simulator.venue import Venue
+from simulator.venue import Venue, subscribe_request
 from simulator.venues.hyperliquid import facts, messages
 from simulator.venues.hyperliquid.rest import Info
 from simulator.venues.hyperliquid.session import HyperliquidSession
@@ -20,6 +20,7 @@ from simulator.venues.hyperliquid.session import HyperliquidSession
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from simulator.book import Levels
     from simulator.frames import Connection
     from simulator.truth import MarketSpec, Trade, Version
     from simulator.venues.hyperliquid.subscriptions import Subscription
@@ -87,6 +88,10 @@ class Hyperliquid(Venue):
         if touch != (None, None):
             self._broadcast("bbo", market, lambda: self.bbo_frame(market))
 
+    def refusal(self, text: str) -> bytes | None:
+        """An error frame; one that older servers sent."""
+        return None if subscribe_request(text) is None else messages.error(f"Invalid subscription {text}")
+
     def _broadcast(self, kind: str, market: str, make: Any) -> None:  # noqa: ANN401 - a closure over one market
         coin = self.specs[market].symbol
         listening = [session for session in self._sessions() if session.wants(kind, coin)]
@@ -129,8 +134,13 @@ class Hyperliquid(Venue):
 
     def bbo_frame(self, market: str) -> Frame:
         """The published touch."""
-        bid, ask = self._touches[market]
-        return Frame(messages.bbo(self.specs[market], self.published_ms(), bid, ask), "bbo", market)
+        spec, time_ms = self.specs[market], self.published_ms()
+        bids, asks = ([touch] if touch else [] for touch in self._touches[market])
+
+        def render(bids: Levels, asks: Levels) -> bytes:
+            return messages.bbo(spec, time_ms, bids[0] if bids else None, asks[0] if asks else None)
+
+        return Frame(render(bids, asks), "bbo", market, render=render, bids=bids, asks=asks)
 
     def context(self, market: str) -> dict[str, Any]:
         """The context object."""
@@ -165,7 +175,7 @@ class Hyperliquid(Venue):
             subscription.fast,
         )
 
-        def render(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> bytes:
+        def render(bids: Levels, asks: Levels) -> bytes:
             return messages.message("l2Book", messages.book_data(spec, time_ms, bids, asks, fast=fast))
 
         bids, asks = book.top_bids(depth), book.top_asks(depth)

@@ -123,7 +123,7 @@ class LighterSession(Session):
             self._offsets[channel] = self.lighter.noise.randint(1, 9_000_000)
             self.send(self.book_frame(channel, market, *self.lighter.snapshot(market)))
         else:
-            self._say(self.lighter.first(topic, market), _KINDS[topic], market)
+            self.send(self.lighter.first(topic, market))
 
     def _unsubscribe(self, channel: str, market: str | None) -> None:
         if channel not in self.subscriptions:
@@ -151,11 +151,9 @@ class LighterSession(Session):
             return lighter.pieces(market, times, (bids, asks)).at(offset)
 
         data = (pieces or lighter.pieces(market, times, sides)).at(offset)
-        kind: Kind = "delta" if times.begin_nonce else "snapshot"
-        return Frame(data, kind, market, render=render, bids=sides[0], asks=sides[1])
-
-
-_KINDS: dict[str, Kind] = {"ticker": "bbo", "trade": "trades", "market_stats": "stats", "height": "stats"}
+        if times.begin_nonce:
+            return Frame(data, "delta", market, render=render, bids=sides[0], asks=sides[1])
+        return Frame(data, "snapshot", market, render=render, bids=sides[0], asks=sides[1], acknowledges=True)
 
 
 def _split(name: object) -> tuple[str, str]:

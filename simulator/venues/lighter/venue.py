@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from simulator.frames import Frame
 from simulator.limits import Window
 from simulator.stats import HOUR_US, settled
 from simulator.truth import Replica
-from simulator.venue import Venue
+from simulator.venue import Venue, subscribe_request
 from simulator.venues.lighter import facts, messages
 from simulator.venues.lighter.messages import BookTimes
 from simulator.venues.lighter.rest import INVALID, TOO_MANY, Answers, InvalidParamError
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from simulator.book import Levels
-    from simulator.frames import Connection, Kind
-    from simulator.truth import MarketSpec, Truth, Version
+    from simulator.frames import Connection
+    from simulator.truth import MarketSpec, Trade, Truth, Version
     from simulator.venues.lighter.messages import BookPieces
 
+_MARKET_ID = re.compile(r"(?:/|market_id=)(\d+)")
 SMALLEST_GRID_S = 0.02
 """Faster than this the engine steps once a grid."""
 
@@ -72,6 +74,15 @@ class Lighter(Venue):
         """Our market of a decimal id; id 0 is a valid one."""
         return self.by_id.get(int(text)) if text.isdecimal() else None
 
+    def market_in(self, text: str) -> str | None:
+        """Messages and paths name markets by id."""
+        found = _MARKET_ID.search(text)
+        return None if found is None else self.by_id.get(int(found[1]))
+
+    def refusal(self, text: str) -> bytes | None:
+        """An error that cannot be attributed to its request."""
+        return None if subscribe_request(text) is None else messages.error(30012, "Failed to subscribe")
+
     # ---- periodic work ----
 
     def _engine(self) -> None:
@@ -81,9 +92,9 @@ class Lighter(Venue):
             self._nonce += self.noise.randint(*facts.NONCE_STEP)
             version = truth.step(self.rng[market], pace, seq=self._nonce, now_us=now)
             if version.changes:
-                self._broadcast("ticker", market, partial(self._ticker, truth, first=False), "bbo")
+                self._broadcast("ticker", market, partial(self._ticker, truth, first=False))
             if version.trades:
-                self._broadcast("trade", market, partial(self._trades, market, version), "trades")
+                self._broadcast("trade", market, partial(self._trades, market, version))
         self._turn = (self._turn + 1) % self._steps
         if not self._turn:
             for market in self.truths:
@@ -113,7 +124,7 @@ class Lighter(Venue):
         for market in self.truths:
             self.step_stats(market)
             self.step_funding(market)
-            self._broadcast("market_stats", market, partial(self._stats_frame, market, first=False), "stats")
+            self._broadcast("market_stats", market, partial(self._stats_frame, market, first=False))
             listening = self._listening("market_stats:all")
             if listening:
                 frame = Frame(self._all_stats([market], first=False), "stats", market)
@@ -128,10 +139,10 @@ class Lighter(Venue):
             for session in listening:
                 session.send(frame)
 
-    def _broadcast(self, topic: str, market: str, make: Callable[[], bytes], kind: Kind) -> None:
+    def _broadcast(self, topic: str, market: str, make: Callable[[], Frame]) -> None:
         listening = self._listening(f"{topic}:{self.listings[market].market_id}")
         if listening:
-            frame = Frame(make(), kind, market)
+            frame = make()
             for session in listening:
                 session.send(frame)
 
@@ -153,17 +164,18 @@ class Lighter(Venue):
         """A book frame without offsets."""
         return messages.book(self.specs[market], self.listings[market].market_id, times, sides)
 
-    def first(self, topic: str, market: str | None) -> bytes:
-        """The frame that acknowledges a subscription."""
+    def first(self, topic: str, market: str | None) -> Frame:
+        """The frame that acknowledges a subscription to anything but a book."""
         if topic == "height":
-            return self._height_frame(first=True)
+            return Frame(self._height_frame(first=True), "stats", acknowledges=True)
         if market is None:
-            return self._all_stats(list(self.truths), first=True)
+            return Frame(self._all_stats(list(self.truths), first=True), "stats", acknowledges=True)
         if topic == "ticker":
             return self._ticker(self.truths[market], first=True)
         if topic == "trade":
             rows = self.recent_trades(market, facts.REPLAYED_TRADES)
-            return messages.trades(self.listings[market].market_id, rows, self._nonce, first=True)
+            data = messages.trades(self.listings[market].market_id, rows, self._nonce, first=True)
+            return Frame(data, "trades", market, acknowledges=True)
         return self._stats_frame(market, first=True)
 
     def recent_trades(self, market: str, count: int) -> list[dict[str, Any]]:
@@ -171,19 +183,25 @@ class Lighter(Venue):
         trades = list(self.truths[market].trades)[-count:]
         return [self._trade(market, trade) for trade in reversed(trades)]
 
-    def _trade(self, market: str, trade: Any) -> dict[str, Any]:  # noqa: ANN401 - a truth.Trade
+    def _trade(self, market: str, trade: Trade) -> dict[str, Any]:
         market_id = self.listings[market].market_id
         return messages.trade(self.specs[market], market_id, trade, self.clock.stamp_us(trade.ts_us))
 
-    def _trades(self, market: str, version: Version) -> bytes:
+    def _trades(self, market: str, version: Version) -> Frame:
         rows = [self._trade(market, trade) for trade in version.trades]
-        return messages.trades(self.listings[market].market_id, rows, version.seq, first=False)
+        data = messages.trades(self.listings[market].market_id, rows, version.seq, first=False)
+        return Frame(data, "trades", market)
 
-    def _ticker(self, truth: Truth, *, first: bool) -> bytes:
-        spec, book = truth.spec, truth.book
+    def _ticker(self, truth: Truth, *, first: bool) -> Frame:
+        spec, market_id = truth.spec, self.listings[truth.spec.market].market_id
         times = self._times(truth.last, 0 if first else 1)
-        sides = (book.top_bids(1), book.top_asks(1))
-        return messages.ticker(spec, self.listings[spec.market].market_id, times, sides)
+        bids, asks = truth.book.top_bids(1), truth.book.top_asks(1)
+
+        def render(bids: Levels, asks: Levels) -> bytes:
+            return messages.ticker(spec, market_id, times, (bids, asks))
+
+        data = render(bids, asks)
+        return Frame(data, "bbo", spec.market, render=render, bids=bids, asks=asks, acknowledges=first)
 
     def _stats_of(self, market: str) -> dict[str, Any]:
         now = self.clock.now_us()
@@ -191,9 +209,10 @@ class Lighter(Venue):
         market_id = self.listings[market].market_id
         return messages.market_stats(self.truths[market], self.stats[market], market_id, rate, self.clock.stamp_us(now))
 
-    def _stats_frame(self, market: str, *, first: bool) -> bytes:
+    def _stats_frame(self, market: str, *, first: bool) -> Frame:
         channel = f"market_stats:{self.listings[market].market_id}"
-        return self._envelope(channel, self._stats_of(market), first=first)
+        data = self._envelope(channel, self._stats_of(market), first=first)
+        return Frame(data, "stats", market, acknowledges=first)
 
     def _all_stats(self, markets: list[str], *, first: bool) -> bytes:
         found = {str(self.listings[market].market_id): self._stats_of(market) for market in markets}
