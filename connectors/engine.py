@@ -34,6 +34,7 @@ DOWN_AFTER: Final = 3
 """Failed attempts in a row after which a market without a live book is called down."""
 SAMPLES_PER_MINUTE: Final = 5
 SAMPLE_BYTES: Final = 300
+TROUBLE: Final = frozenset({State.STALE, State.RECOVERING, State.DOWN})
 
 
 class Engine:
@@ -387,7 +388,7 @@ class Engine:
         for market, status in found:
             self.ports.publish(market, status, now)
             if (fields := self.health.line(market, status)) is not None:
-                self.ports.log("info", status.state.value, fields)
+                self.ports.log("warning" if status.state in TROUBLE else "info", status.state.value, fields)
 
     def _log(self, level: str, event: str, **fields: object) -> None:
         self.ports.log(level, event, fields)
