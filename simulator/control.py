@@ -120,7 +120,7 @@ def _asked(request: web.Request) -> tuple[int | None, int | None]:
 def describe(venue: Venue, market: str, version: Version, book: Book) -> dict[str, Any]:
     """The JSON of ``GET /truth``: the book of that version, and everything else as it is now."""
     truth, stats, spec = venue.truths[market], venue.stats[market], venue.specs[market]
-    every = venue.funding_hours
+    every = venue.funding_hours(market)
     hour = venue.clock.now_us() // HOUR_US // every * every
     return {
         "venue": venue.name,

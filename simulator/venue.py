@@ -43,8 +43,6 @@ class Venue:
     native_seq = True
     """Whether ``Version.seq`` is a number the venue prints; otherwise the truth is asked for by time."""
     first_seq = 1
-    funding_hours = 1
-    """Hours between settlements of funding."""
     compress = False
     """Whether permessage-deflate is accepted when a client offers it."""
     ws_paths: tuple[str, ...] = ("/ws",)
@@ -156,6 +154,11 @@ class Venue:
         """Seconds between book frames of one market: the documented cadence, or the ``--frames-per-second`` setting."""
         wanted = self.settings.frames_per_second
         return documented_s if wanted is None else 1.0 / wanted
+
+    def funding_hours(self, market: str) -> int:
+        """Hours between settlements of funding, counted from midnight UTC."""
+        del market
+        return 1
 
     def settled(self, market: str, hour: int) -> Decimal:
         """The rate settled at ``hour`` (since the epoch), a fraction per hour, as finely as the venue prints it."""
