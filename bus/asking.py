@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from bus.chains import Chain
-from bus.resync import MAX_PREFIXES, Request, encode_request
+from bus.resync import MAX_PREFIXES, Request, Wish, encode_request
 
 MS: Final = 1_000_000
 ANSWER_NS: Final = 1_000 * MS
@@ -75,9 +75,9 @@ class Asking:
             several = self._all or len(self._needed) > MAX_PREFIXES
             prefixes = self._prefixes if several else [chain.name.encode() for chain in self._needed]
             # Asking producers too is for what the publisher's own state did not mend.
-            fresh = bool(self._failures) and not self._all
+            wish = Wish.STATE if self._all else Wish.FRESH if self._failures else Wish.HEAL
             self.outgoing.clear()
-            self.outgoing.append(encode_request(Request(self._id, tuple(prefixes), fresh)))
+            self.outgoing.append(encode_request(Request(self._id, tuple(prefixes), wish)))
 
     def is_current(self, ident: bytes, now: int) -> bool:
         """Whether an answer belongs to the request that is waited for."""

@@ -89,6 +89,11 @@ class Counter(Enum):
     RESYNC_REQUESTS = ("resync_requests", "State requests answered for consumers.", Owner.PUBLISHER)
     RESYNC_REFUSED = ("resync_refused", "State requests refused by the rate limit.", Owner.PUBLISHER)
     BAD_MESSAGES = ("bad_messages", "Bus messages or requests that do not follow the wire format.", Owner.PUBLISHER)
+    LATE_MESSAGES = (
+        "late_messages",
+        "Messages of a process that another run has taken over from, not passed on.",
+        Owner.PUBLISHER,
+    )
     CACHE_OVERFLOWS = (
         "cache_overflows",
         "Books whose deltas outgrew the cache before the next whole book.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 import msgspec
 
 from bus.errors import WireError
 
-STATE: Final = b"STATE"
-FRESH: Final = b"FRESH"
 ITEM: Final = b"ITEM"
 END: Final = b"END"
 REFUSED: Final = b"REFUSED"
@@ -22,14 +21,24 @@ MAX_PREFIXES: Final = 1_000
 MAX_ID: Final = 64
 
 
+class Wish(bytes, Enum):
+    """Why state is asked for."""
+
+    STATE = b"STATE"
+    """Joining, or back after having been away."""
+    HEAL = b"HEAL"
+    """Messages were lost."""
+    FRESH = b"FRESH"
+    """The answer to HEAL did not help: producers are to be asked, too, to say their state again."""
+
+
 class Request(msgspec.Struct, frozen=True):
     """A wish for the state of all chains whose name begins with one of the prefixes (empty: all)."""
 
     id: bytes
     """Chosen by the consumer, 1 to 64 bytes; comes back in the answers."""
     prefixes: tuple[bytes, ...]
-    fresh: bool = False
-    """Whether producers are to be asked too, because the publisher's own answer did not help."""
+    wish: Wish = Wish.STATE
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -54,17 +63,18 @@ class Refused(msgspec.Struct, frozen=True):
 
 def encode_request(request: Request) -> list[bytes]:
     """Frames of a request, without the identity that ROUTER adds."""
-    return [FRESH if request.fresh else STATE, request.id, *request.prefixes]
+    return [request.wish.value, request.id, *request.prefixes]
 
 
 def decode_request(frames: list[bytes]) -> Request:
     """Request from its frames, without the identity. Raises WireError."""
-    if len(frames) < 3 or frames[0] not in {STATE, FRESH}:  # noqa: PLR2004  (name, id, a prefix)
-        raise WireError(frames[0] if frames else b"", "not a state request")
-    name, ident, *prefixes = frames
-    if not 0 < len(ident) <= MAX_ID or len(prefixes) > MAX_PREFIXES:
-        raise WireError(name, "request id or number of prefixes out of bounds")
-    return Request(ident, tuple(prefixes), name == FRESH)
+    match frames:
+        case [b"STATE" | b"HEAL" | b"FRESH" as name, ident, _, *_]:
+            if not 0 < len(ident) <= MAX_ID or len(frames) - 2 > MAX_PREFIXES:
+                raise WireError(name, "request id or number of prefixes out of bounds")
+            return Request(ident, tuple(frames[2:]), Wish(name))
+        case _:
+            raise WireError(frames[0] if frames else b"", "not a state request")
 
 
 def encode_answer(answer: Item | End | Refused) -> list[bytes]:

@@ -110,6 +110,9 @@ class Publisher(_Section, frozen=True):
     """Section ``[publisher]``."""
 
     cached_deltas: Annotated[int, Meta(ge=1, le=1_000_000, description="Deltas kept a book for resyncs.")] = 20_000
+    cached_bytes: Annotated[
+        int, Meta(ge=65_536, le=4_294_967_296, description="Bytes of deltas kept a book for resyncs.")
+    ] = 16_777_216
     resyncs_per_s: Annotated[
         int, Meta(ge=1, le=100_000, description="State requests answered per consumer and second.")
     ] = 50

@@ -17,7 +17,7 @@ import zmq
 
 from bus.clock import mono, wall
 from bus.counters import Counters
-from bus.errors import SettingsError
+from bus.errors import SettingsError, TransportError
 from bus.events import BusEvent
 from bus.outbox import Outbox
 from bus.settings import Settings
@@ -56,7 +56,11 @@ def is_local(endpoint: str) -> bool:
 
 
 def bind(socket: zmq.Socket[bytes], endpoint: str, key: str, *, secured: bool = False) -> None:
-    """Bind where the setting ``key`` says. Raises SettingsError when that is impossible or open to others unsecured."""
+    """Bind where the setting ``key`` says.
+
+    Raises SettingsError when that is impossible or open to others unsecured, TransportError when another process is
+    there already (which time may cure).
+    """
     if not is_local(endpoint) and not secured:
         raise SettingsError(
             key, f"{endpoint} is reachable from outside", "a loopback or ipc:// endpoint, or CURVE keys"
@@ -65,6 +69,8 @@ def bind(socket: zmq.Socket[bytes], endpoint: str, key: str, *, secured: bool = 
         prepare(endpoint)
         socket.bind(endpoint)
     except (zmq.ZMQError, OSError) as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise TransportError(f"{endpoint} is in use") from None
         raise SettingsError(key, f"cannot bind {endpoint}: {error}") from None
 
 
