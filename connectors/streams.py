@@ -14,6 +14,11 @@ import msgspec
 from connectors.effects import Now
 
 
+def earliest(*times: int | None) -> int | None:
+    """The smallest of them that is set; ``None`` when none is."""
+    return min((time for time in times if time is not None), default=None)
+
+
 class Verdict(Enum):
     """What a stream failed to do in time."""
 
@@ -217,4 +222,4 @@ class Keepalive:
 
     def _arm(self) -> None:
         late = None if self._unanswered is None else self._unanswered + self._patience
-        self.deadline = min((time for time in (self._next, late) if time is not None), default=None)
+        self.deadline = earliest(self._next, late)

@@ -9,25 +9,13 @@ from typing import Any, Final
 from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Reason, Trust
-from connectors.effects import (
-    Count,
-    Effects,
-    Fetch,
-    Note,
-    Now,
-    Open,
-    Refusal,
-    Reject,
-    Reply,
-    Send,
-    VenueProtocol,
-)
+from connectors.effects import Count, Effects, Fetch, Note, Now, Open, Refusal, Reject, Reply, Send, VenueProtocol
 from connectors.hyperliquid import messages, spec
 from connectors.hyperliquid.market import DUPLICATE, IGNORED, Market
 from connectors.hyperliquid.messages import NS_PER_MS, Asset, BookData
 from connectors.polls import Polls, StandIns
 from connectors.recovery import Recovery
-from connectors.streams import Beat, Keepalive, Patience, Requests, Stream, Streams, Verdict
+from connectors.streams import Beat, Keepalive, Patience, Requests, Stream, Streams, Verdict, earliest
 from connectors.venue import Context
 
 MAIN: Final = "main"
@@ -81,10 +69,7 @@ class Hyperliquid:
     @property
     def deadline(self) -> int | None:
         """See ``VenueProtocol``."""
-        due, streams = self._due, self._streams.deadline
-        if due is None or streams is None:
-            return streams if due is None else due
-        return min(due, streams)
+        return earliest(self._due, self._streams.deadline)
 
     def start(self, now: Now) -> Effects:
         """Read the market list and connect side by side; nothing is subscribed before the list is known."""
@@ -161,8 +146,8 @@ class Hyperliquid:
         """``effects`` and the calls that are due; after anything but data, whose deadlines only move away."""
         self._wall = now.wall
         effects = [*effects, *self._polls.due(now)]
-        dues = (self._polls.deadline, self._keepalive.deadline, self._stand_ins.deadline, self._recovery.deadline)
-        self._due = min((due for due in dues if due is not None), default=None)
+        waiting = (self._polls, self._keepalive, self._stand_ins, self._recovery)
+        self._due = earliest(*(each.deadline for each in waiting))
         return effects
 
     # Discovery and REST

@@ -1,0 +1,1 @@
+"""Lighter: zero-knowledge perpetuals exchange, public market data."""
