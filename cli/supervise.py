@@ -34,7 +34,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
         self._timeout = timeout
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
+    def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002
         return _UnixConnection(self._path, self._timeout)
 
 
@@ -60,7 +60,7 @@ class Supervisor:
 
     def start_all(self) -> None:
         """Start what is not running, without waiting for it."""
-        self._rpc.startAllProcesses(False)
+        self._rpc.startAllProcesses(False)  # noqa: FBT003 - XML-RPC has no keywords
 
     def shutdown(self) -> None:
         """Have it stop its programs and then itself."""
