@@ -168,13 +168,15 @@ class Hyperliquid:
         return self._info("funding", market, spec.WEIGHT_FUNDING, body)
 
     def _digest(self, request: Fetch, body: messages.Body | None, now: Now) -> Effects:
+        if body is None:
+            return []
         try:
             if isinstance(body, messages.Universe):
                 return self._on_markets(body.universe, now)
             market = self._markets[request.market or ""]
             if isinstance(body, messages.BookData):
                 return self._on_rest_book(market, body, now)
-            return [] if body is None else self._on_settled(market, body, now)
+            return self._on_settled(market, body, now)
         except VenueError as error:
             return [Reject(request.name, str(error), b"")]
 
