@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-from bus.client import Subscriber
 from rich.console import Console
 from rich.live import Live
 
+from bus.client import Subscriber
 from bus.settings import Settings
 from cli.board import Board, table
 from cli.status import EXIT_SILENT, absorb, settings_or_exit
