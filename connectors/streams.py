@@ -55,6 +55,10 @@ class Stream(msgspec.Struct):
     judged: int | None = None
     """When ``overdue`` last named it: silence is counted anew from there, so that one stall is one verdict a period."""
 
+    def silent_ns(self, now: Now) -> int:
+        """How long it has shown no data, since its request when it never has."""
+        return now.mono - (self.requested if self.last is None else self.last)
+
     def due(self) -> tuple[int, Verdict] | None:
         """When the next thing is due, and what it means if that does not come."""
         patience, found = self.patience, None
@@ -156,15 +160,22 @@ class Requests:
         """Forget what has not been asked for."""
         self._waiting.clear()
 
+    def forget(self, market: str) -> None:
+        """A market is not wanted any more: do not ask for its streams."""
+        self._waiting = deque(stream for stream in self._waiting if stream.market != market)
+
     def unanswered(self) -> list[Stream]:
         """Streams asked for that have shown neither an acknowledgement nor data."""
         return [stream for stream in self._streams if stream.acked is None and stream.first is None]
 
     def due(self, now: Now) -> list[Stream]:
-        """Streams to be asked for now, registered as requested; call again after an answer."""
+        """Streams to be asked for now, registered as requested; call again after an answer.
+
+        What has been found overdue holds nobody up: it may never be answered.
+        """
         count = len(self._waiting)
         if self.window is not None and count:
-            count = min(count, self.window - len(self.unanswered()))
+            count = min(count, self.window - sum(stream.judged is None for stream in self.unanswered()))
         found = [self._waiting.popleft() for _ in range(count)]
         for stream in found:
             stream.requested = now.mono

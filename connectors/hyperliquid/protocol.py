@@ -34,6 +34,7 @@ class Hyperliquid:
         probe = self._stale // 2
         silence = probe if probe >= spec.PROBE_MIN_NS else self._stale
         self._patience = {kind: Patience(spec.ACK_NS) for kind in spec.STREAMS}
+        self._patience["activeAssetCtx"] = Patience(spec.ACK_NS, None, spec.CTX_NS)
         self._patience["l2Book"] = Patience(spec.ACK_NS, spec.FIRST_NS, silence)
         interval = settings.ping_interval_ms * NS_PER_MS
         self._keepalive = Keepalive(interval, interval + spec.PONG_NS)
@@ -53,6 +54,7 @@ class Hyperliquid:
         self._asked = 0
         self._wall = 0
         self._open = False
+        self._refused: set[str] = set()
         self._unknown: set[str] = set()
         self._due: int | None = None
         self._handlers: dict[type, Callable[[Any, Now], Effects]] = {
@@ -133,7 +135,7 @@ class Hyperliquid:
             effects += self._recovery.leave(Reason.PONG_TIMEOUT, "two pings unanswered")
         overdue = self._streams.overdue(now)
         for stream, verdict in overdue:
-            if verdict is Verdict.SILENT and self._silence(stream, now) >= self._stale:
+            if stream.kind == "l2Book" and verdict is Verdict.SILENT and stream.silent_ns(now) >= self._stale:
                 effects += self._recovery.lost(self._by_coin[stream.market].id, Trust.STALE, now)
         for stream, verdict in overdue:
             effects += self._late(stream, verdict, now)
@@ -204,6 +206,7 @@ class Hyperliquid:
     def _unlist(self, market: Market, why: str) -> Effects:
         effects: Effects = [Note("warning", "market_unavailable", {"market": market.id, "why": why})]
         if market.coin:
+            self._requests.forget(market.coin)
             asked = [stream for stream in self._streams if stream.market == market.coin]
             for stream in asked:
                 self._streams.drop(stream.key)
@@ -288,9 +291,15 @@ class Hyperliquid:
             return self._ask(now)
         if words == "Already unsubscribed" and key is not None:
             return self._again(key, now)
-        refused = self._requests.unanswered()
-        note = Note("warning", "venue_error", {"text": frame.data[:200]})
-        return [note, *(self._recovery.leave(Reason.SUBSCRIBE_ERROR, words[:200]) if refused else [])]
+        effects: Effects = [Note("warning", "venue_error", {"text": frame.data[:200]})]
+        if key in self._refused:
+            # Refused on two connections: carry on without it, REST stands in for a book.
+            self._streams.drop(key)
+            return effects + self._ask(now)
+        if self._requests.unanswered():
+            self._refused.update([key] if key else [])
+            effects += self._recovery.leave(Reason.SUBSCRIBE_ERROR, words[:200])
+        return effects
 
     # Remedies
 
@@ -310,17 +319,16 @@ class Hyperliquid:
         market, detail = self._by_coin[stream.market], f"{stream.key}: {verdict.value}"
         if verdict is Verdict.ACK:
             return self._recovery.leave(Reason.ACK_TIMEOUT, detail)
+        if stream.kind != "l2Book":
+            return [Send(MAIN, messages.subscribe(stream.kind, market.coin, "unsubscribe"))]
         alone = self._recovery.others_live(market.id)
         reason = Reason.MARKET_STALE if alone else Reason.STALE_WATCHDOG
         if verdict is Verdict.FIRST:
             reason = Reason.SNAPSHOT_TIMEOUT
-        elif self._silence(stream, now) < self._stale:
+        elif stream.silent_ns(now) < self._stale:
             # An early look, before the threshold: the first frame of a new subscription tells quiet from dead.
             alone = True
         return self._recovery.failed(market.id, reason, detail, now, alone=alone)
-
-    def _silence(self, stream: Stream, now: Now) -> int:
-        return now.mono - (stream.requested if stream.last is None else stream.last)
 
     # Data
 

@@ -57,6 +57,8 @@ ACK_NS: Final = 5 * SECOND
 """Acknowledgements take 0.1 to 0.3 s."""
 FIRST_NS: Final = 3 * SECOND
 """The first book follows its request within 0.3 s, and the push clock turns every 0.66 s at the latest."""
+CTX_NS: Final = 10 * SECOND
+"""Silence of a market's figures, sent once a second, after which they are subscribed anew."""
 PROBE_MIN_NS: Final = 2 * SECOND
 """A book silent for half its threshold is subscribed anew before it is called stale, but not within this time."""
 PONG_NS: Final = 10 * SECOND

@@ -108,7 +108,9 @@ class Market:
 
     def quote(self, frame: messages.TickerFrame, now: Now) -> Effects:
         """The touch; it has no chain, only an order. Raises VenueError."""
-        if frame.nonce < self._quote_nonce:
+        if isinstance(frame, messages.FirstTicker):
+            self._quotes.clear()
+        elif frame.nonce < self._quote_nonce:
             return [DUPLICATE]
         touch = messages.touch(frame.ticker)
         effects = self.feed.quote(frame.ticker.last_updated_at * NS_PER_US or None, frame.nonce, touch)
@@ -128,7 +130,7 @@ class Market:
 
     def quote_behind(self, now: Now) -> bool:
         """Whether the book has moved away from the last quote for long enough to take the quote stream for dead."""
-        quote = self.feed.last_quote()
+        quote = self.feed.last_quote() if self.nonce is not None else None
         if quote is None or (quote.bid_px, quote.ask_px) == (self.feed.book.best_bid(), self.feed.book.best_ask()):
             self._leading = None
         elif self._leading is None:

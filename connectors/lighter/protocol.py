@@ -146,12 +146,11 @@ class Lighter:
             effects += self._recovery.leave(Reason.PONG_TIMEOUT, "two pings unanswered")
         overdue = self._streams.overdue(now)
         for stream, verdict in overdue:
-            if stream.kind == "order_book" and verdict is Verdict.SILENT and self._silence(stream, now) >= self._stale:
+            if stream.kind == "order_book" and verdict is Verdict.SILENT and stream.silent_ns(now) >= self._stale:
                 effects += self._recovery.lost(stream.market, Trust.STALE, now)
         for stream, verdict in overdue:
             effects += self._late(stream, verdict, now)
-        effects += self._mend(now)
-        effects += self._recovery.expired(now)
+        effects += [*self._mend(now), *self._ask(now), *self._recovery.expired(now)]
         self._stand_ins.begin(now)
         return self._armed(effects, now)
 
@@ -219,6 +218,7 @@ class Lighter:
             if self._streams.get(channel) is not None:
                 self._streams.drop(channel)
                 effects.append(Send(MAIN, messages.subscribe(channel, "unsubscribe")))
+        self._requests.forget(market.id)
         self._stand_ins.served(market.id)
         market.number = None
         market.disconnected()
@@ -258,8 +258,10 @@ class Lighter:
         self._streams.data(channel, now)
         return self._by_channel[channel]
 
-    def _answered(self, effects: Effects, now: Now) -> Effects:
-        """``effects`` of a stream's first frame, and what may be asked for now."""
+    def _settle(self, market: Market, effects: Effects, now: Now) -> Effects:
+        """``effects`` of a frame, with the remedy when it showed that the book is wrong, and what may be asked now."""
+        if market.trouble is not None:
+            return effects + self._rebuild(market, *market.trouble, now)
         return effects + self._ask(now) if self._requests else effects
 
     def _on_error(self, frame: messages.ErrorFrame, now: Now) -> Effects:
@@ -327,7 +329,7 @@ class Lighter:
         if stream.kind != "order_book":
             return self._again(market, stream.kind, now)
         alone = self._recovery.others_live(market.id)
-        if verdict is Verdict.SILENT and self._silence(stream, now) < self._stale:
+        if verdict is Verdict.SILENT and stream.silent_ns(now) < self._stale:
             return [self._fetch_book("probe", market.id)]
         if verdict is Verdict.FIRST:
             reason = Reason.SNAPSHOT_TIMEOUT
@@ -336,9 +338,6 @@ class Lighter:
         alone = alone or now.mono < self._limited_until
         return self._recovery.failed(market.id, reason, detail, now, alone=alone)
 
-    def _silence(self, stream: Stream, now: Now) -> int:
-        return now.mono - (stream.requested if stream.last is None else stream.last)
-
     # Data
 
     def _on_snapshot(self, frame: messages.Snapshot, now: Now) -> Effects:
@@ -346,10 +345,9 @@ class Lighter:
         if market is None:
             return [IGNORED]
         effects = market.snapshot(frame.order_book, now)
-        if market.trouble is not None:
-            return effects + self._rebuild(market, *market.trouble, now)
-        self._recovery.live(market.id)
-        return self._answered(effects, now)
+        if market.trouble is None:
+            self._recovery.live(market.id)
+        return self._settle(market, effects, now)
 
     def _on_difference(self, frame: messages.Difference, now: Now) -> Effects:
         channel = frame.channel
@@ -359,28 +357,23 @@ class Lighter:
         if market.nonce is not None:
             self._streams.data(channel, now)
         effects = market.difference(frame.order_book, now)
-        if market.trouble is not None:
-            return effects + self._rebuild(market, *market.trouble, now)
         if market.quote_behind(now):
-            return effects + market.feed.invalidate_quote(Trust.STALE) + self._again(market, "ticker", now)
-        return effects
+            effects += [*market.feed.invalidate_quote(Trust.STALE), *self._again(market, "ticker", now)]
+        return self._settle(market, effects, now)
 
     def _on_ticker(self, frame: messages.TickerFrame, now: Now) -> Effects:
         market = self._market(frame.channel, now)
         if market is None:
             return [IGNORED]
-        effects = market.quote(frame, now)
-        if market.trouble is not None:
-            return effects + self._rebuild(market, *market.trouble, now)
-        return self._answered(effects, now)
+        return self._settle(market, market.quote(frame, now), now)
 
     def _on_trades(self, frame: messages.TradesFrame, now: Now) -> Effects:
         market = self._market(frame.channel, now)
-        return [IGNORED] if market is None else self._answered(market.trades(frame), now)
+        return [IGNORED] if market is None else self._settle(market, market.trades(frame), now)
 
     def _on_stats(self, frame: messages.StatsFrame, now: Now) -> Effects:
         market = self._market(frame.channel, now)
-        return [IGNORED] if market is None else self._answered(market.figures(frame, now), now)
+        return [IGNORED] if market is None else self._settle(market, market.figures(frame, now), now)
 
     def _on_ping(self, frame: messages.Ping, now: Now) -> Effects:
         return [Send(MAIN, messages.PONG)]
