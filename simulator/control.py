@@ -77,19 +77,24 @@ class Control:
             faults = self._simulator.mischief.plan(msgspec.json.decode(await request.read()))
         except (FaultError, msgspec.DecodeError) as error:
             return reply({"error": str(error)}, 400)
+        await self._simulator.settled()
         return reply({"ids": [fault.id for fault in faults]}, 201)
 
     async def remove(self, request: web.Request) -> web.Response:
         """``DELETE /faults/<id>``."""
         try:
-            return reply(self._simulator.mischief.remove(request.match_info["id"]).report())
+            fault = self._simulator.mischief.remove(request.match_info["id"])
         except FaultError as error:
             return reply({"error": str(error)}, 404)
+        await self._simulator.settled()
+        return reply(fault.report())
 
     async def clear(self, request: web.Request) -> web.Response:
         """``DELETE /faults``."""
         del request
-        return reply({"ended": self._simulator.mischief.clear()})
+        ended = self._simulator.mischief.clear()
+        await self._simulator.settled()
+        return reply({"ended": ended})
 
     async def truth(self, request: web.Request) -> web.Response:
         """``GET /truth/<venue>/<market>[?seq=N|?ts_ms=N|?ts_us=N]``."""

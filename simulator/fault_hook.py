@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from simulator.fault_frames import Market
     from simulator.faults import Fault, Register
 
-BINARY_NOISE = 256
-
 
 class FaultHook(Hook):
     """Composes the active faults, oldest first: each sees the frames the one before it let through.
@@ -28,7 +26,7 @@ class FaultHook(Hook):
         self._rng = rng
         self.markets: Mapping[tuple[str, str], Market] = {}
         self.venues: Mapping[str, Refuser] = {}
-        self.idle = True
+        self.refresh()
 
     def refresh(self) -> None:
         """Take note of what is in force; to be called whenever that changes."""

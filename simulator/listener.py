@@ -59,13 +59,17 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._placeholder: socket.socket | None = None
         self._held: set[asyncio.BaseTransport] = set()
+        self._switching = asyncio.Lock()
         self.port = port
         self.mode: Mode = "refuse"
 
     async def switch(self, mode: Mode) -> None:
         """Take the port into another mode; a held black-hole connection ends when the mode ends."""
-        if mode == self.mode:
-            return
+        async with self._switching:
+            if mode != self.mode:
+                await self._switch(mode)
+
+    async def _switch(self, mode: Mode) -> None:
         await self.close()
         self.mode = mode
         sock = self._bind()

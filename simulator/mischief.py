@@ -32,7 +32,6 @@ class Mischief:
     ) -> None:
         self.register = Register()
         self.hook = FaultHook(self.register, rng)
-        self.hook.refresh()
         self._clock = clock
         self._scheduler = scheduler
         self._spawn = spawn

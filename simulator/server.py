@@ -55,6 +55,11 @@ class Simulator:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
+    async def settled(self) -> None:
+        """Wait until every port is in the mode that the faults in force ask for."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
