@@ -40,6 +40,7 @@ class _Conn:
         self.keepalive = Keepalive(interval_ns, spec.PONG_NS)
         self.requests: dict[int, list[str]] = {}
         """Streams of each SUBSCRIBE not answered yet, none for an UNSUBSCRIBE."""
+        self.opened = 0
         self.barren: int | None = None
         """Since when it has been up without a live book."""
         self.patience = spec.NO_SNAPSHOT_NS
@@ -103,7 +104,7 @@ class Aster:
     def opened(self, conn: str, now: Now) -> Effects:
         """Subscribe to everything, in one message."""
         state = self._conns[conn]
-        state.up, state.barren = True, now.mono
+        state.up, state.opened, state.barren = True, now.mono, now.mono
         state.requests.clear()
         state.keepalive.opened(now)
         self._streams.forget(conn)
@@ -204,7 +205,7 @@ class Aster:
         return [IGNORED] if names is None else []
 
     def _bad(self, conn: str, name: str, frame: bytes, problem: str, now: Now) -> Effects:
-        """What the frame would have said is lost: invalidate what it may have changed, then mend it."""
+        """What the frame would have said is lost: take back what it may have changed, then mend it."""
         reject, route = fx.Reject(conn, problem, frame), self._routes.get(name)
         if route is not None and route.suffix == spec.DEPTH:
             return [*route.market.book.broken(now), reject]
@@ -216,12 +217,11 @@ class Aster:
         """Well-formed, and not for us."""
         if name in self._ended:
             return [IGNORED]
-        count: Effects = [Count(Counter.UNKNOWN_FRAMES.label)]
-        kind = name.partition("@")[2]
+        count, kind = Count(Counter.UNKNOWN_FRAMES.label), name.partition("@")[2]
         if kind in self._unknown or len(self._unknown) >= spec.UNKNOWN_KINDS:
-            return count
+            return [count]
         self._unknown.add(kind)
-        return [*count, Note("warning", "unknown_frame", {"stream": name})]
+        return [count, Note("warning", "unknown_frame", {"stream": name})]
 
     def _denied(self, conn: str, number: int | None, fault: Fault) -> Effects:
         """A request was refused. Every code says "malformed", which ours are not: a fresh start may be a remedy."""
@@ -298,8 +298,8 @@ class Aster:
         book.strikes += 1
         all_silent = Reason.STALE_WATCHDOG if book.feed.live else Reason.SNAPSHOT_TIMEOUT
         effects = book.lost(Trust.STALE, now, quote=False)
-        heard = max(stream.last or stream.requested for stream in self._streams if stream.conn == conn)
-        if now.mono - heard >= self._stale // 2:
+        heard = [self._conns[conn].opened, *(stream.last or 0 for stream in self._streams if stream.conn == conn)]
+        if now.mono - max(heard) >= self._stale // 2:
             return [*effects, fx.Reconnect(conn, all_silent, f"{market.id}: {why}; no other stream either")]
         if book.strikes > 1 and book.strikes & (book.strikes - 1) == 0:
             return [*effects, fx.Reconnect(conn, Reason.MARKET_STALE, f"{market.id}: {why}")]
