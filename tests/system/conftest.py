@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: ANN401
+
 import os
 import signal
 from collections.abc import Callable, Iterator

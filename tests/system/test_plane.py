@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: SLF001
+
 import json
 import os
 import signal
