@@ -18,13 +18,15 @@ class HyperliquidSession(Session):
     """Speaks one JSON object a text frame."""
 
     def opened(self) -> None:
-        """Start the push clocks; there is no greeting."""
+        """Start the push clocks; there is no greeting unless it is switched on."""
         self.hl = cast("Hyperliquid", self.venue)
         self.subscriptions: set[Subscription] = set()
         self._flowing: set[Subscription] = set()
         """Those whose first frame has been sent."""
         self._last_fast: dict[str, Frame] = {}
         self._contexts_sent: dict[str, dict[str, Any]] = {}
+        if self.hl.set["greets"] == "1":
+            self._say(b"Websocket connection established.", "control")
         noise = self.hl.noise
         fast = self.hl.settings.frames_per_second
         fast_period = (lambda: noise.uniform(*facts.FAST_PUSH_S)) if fast is None else (lambda: 1.0 / fast)

@@ -31,6 +31,8 @@ class Hyperliquid(Venue):
 
     name = "hyperliquid"
     native_seq = False
+    switches = {"greets": "0"}  # noqa: RUF012 - read only
+    """1: a plain text precedes everything, as official clients still expect."""
 
     def begin(self) -> None:
         """Start blocks and the two clocks of the contexts."""

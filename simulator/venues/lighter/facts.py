@@ -27,6 +27,8 @@ FIRST_HEIGHT = 301_813_997
 IDLE_S = 120.0
 """Without any client frame for so long the socket is closed, however much the server sends."""
 LIFETIME_S = 86_400.0
+NO_PONG_S = 60.0
+"""Seen in 2025: a server ping that stays unanswered for so long ends in close 1008 ``no pong``."""
 
 CONNECTIONS = 255
 OPENS_PER_MINUTE = 255

@@ -15,9 +15,11 @@ from simulator.venues.lighter import facts, messages
 if TYPE_CHECKING:
     from simulator.book import Levels
     from simulator.frames import Kind
+    from simulator.scheduler import Timer
     from simulator.venues.lighter.messages import BookPieces, BookTimes
     from simulator.venues.lighter.venue import Lighter
 
+PING = b'{"type":"ping"}'
 PER_MARKET = frozenset({"order_book", "ticker", "trade", "market_stats"})
 
 
@@ -31,11 +33,22 @@ class LighterSession(Session):
         """Colon form: ``order_book:1``."""
         self._offsets: dict[str, int] = {}
         self._inflight = 0
+        self._no_pong: Timer | None = None
         session_id = str(UUID(int=self.lighter.noise.getrandbits(128), version=4))
         self._say(encode({"session_id": session_id, "type": "connected"}), "control")
         self.after(self.lighter.scaled(facts.LIFETIME_S), lambda: self.close(1001))
         idle = self.lighter.scaled(facts.IDLE_S)
         self.every(min(1.0, idle / 10), lambda: self._close_idle(idle))
+
+        server_ping = float(self.lighter.set["server_ping_s"])
+        if server_ping:
+            self.every(self.lighter.scaled(server_ping), self._ping)
+
+    def _ping(self) -> None:
+        self._say(PING, "ping")
+        if self._no_pong is None:
+            wait = self.lighter.scaled(facts.NO_PONG_S)
+            self._no_pong = self.after(wait, lambda: self.close(1008, "no pong"))
 
     def _close_idle(self, idle: float) -> None:
         if self.lighter.clock.monotonic() - self.last_received >= idle and not self.ended:
@@ -78,7 +91,9 @@ class LighterSession(Session):
             case "ping":
                 self._say(messages.PONG, "pong")
             case "pong":
-                return
+                if self._no_pong is not None:
+                    self._no_pong.cancel()
+                    self._no_pong = None
             case "subscribe" | "unsubscribe" as kind:
                 self._channel_request(kind, value.get("channel"))
             case _:

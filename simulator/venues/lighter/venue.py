@@ -41,6 +41,8 @@ class Lighter(Venue):
     first_seq = facts.FIRST_NONCE
     compress = True
     ws_paths = ("/stream",)
+    switches = {"server_ping_s": "0"}  # noqa: RUF012 - read only
+    """Seconds between the server's own ``{"type":"ping"}`` (0 = never), which must then be answered: else 1008."""
 
     def begin(self) -> None:
         """Start the engine, the grid, stats and blocks."""

@@ -151,6 +151,14 @@ def test_ping_is_answered_without_data(venue: Running) -> None:
     assert client.next() == {"channel": "pong"}
 
 
+def test_a_plain_text_may_come_first(simulate: Simulate) -> None:
+    venue = simulate(venues=("hyperliquid",), switches=(("hyperliquid.greets", "1"),))
+    client = venue.connect("hyperliquid", "/ws")
+    assert client.frame()[1] == b"Websocket connection established."
+    client.send({"method": "ping"})
+    assert client.next() == {"channel": "pong"}
+
+
 def test_protocol_pings_are_answered(venue: Running) -> None:
     client = venue.connect("hyperliquid", "/ws")
     client.ws.ping("abc")

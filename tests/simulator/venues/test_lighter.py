@@ -254,6 +254,17 @@ def test_a_silent_client_is_closed_and_a_protocol_ping_counts(simulate: Simulate
     assert venue.state()["violations"]["counts"] == {"lighter.client_silent_120s": 1}
 
 
+def test_a_server_ping_must_be_answered_where_it_is_switched_on(simulate: Simulate) -> None:
+    venue = simulate(venues=("lighter",), time_scale=0.005, switches=(("lighter.server_ping_s", "20"),))
+    mute, answering = opened(venue), opened(venue)
+    assert mute.next() == {"type": "ping"}
+    for _ in range(8):
+        assert answering.next() == {"type": "ping"}
+        answering.send({"type": "pong"})
+    closed = mute.until_closed()
+    assert (closed.code, closed.reason) == (1008, "no pong")
+
+
 def test_the_listing_has_ids_decimals_and_a_row_to_be_filtered(venue: Running) -> None:
     rows = venue.get("lighter", "/api/v1/orderBooks").json()["order_books"]
     perps = {row["symbol"]: row for row in rows if row["market_type"] == "perp" and row["status"] == "active"}
