@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from simulator.venue import Venue
 
 VENUE_CLASSES: dict[str, str] = {
+    "aster": "simulator.venues.aster.venue:Aster",
     "extended": "simulator.venues.extended.venue:Extended",
     "hyperliquid": "simulator.venues.hyperliquid.venue:Hyperliquid",
     "lighter": "simulator.venues.lighter.venue:Lighter",

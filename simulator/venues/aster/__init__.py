@@ -1,0 +1,1 @@
+"""Aster: diffs chained by ``pu`` on streams, snapshots over REST, one id counter for all symbols."""
