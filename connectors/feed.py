@@ -253,20 +253,20 @@ class Touches:
         shown = self._shown
         if not shown or shown[-1][1] != bid_px or shown[-1][2] != ask_px:
             shown.append((now.mono, bid_px, ask_px))
-            # Each lasts until the next one begins, and counts for a window more.
-            while len(shown) > 1 and shown[1][0] + self._window < now.mono:
-                shown.popleft()
 
-    def differs(self, other: Touches) -> float | None:
+    def differs(self, other: Touches, now: Now) -> float | None:
         """How far apart the two are as a fraction of the price, 0.0 if they agree, ``None`` while one shows nothing."""
         if not self._shown or not other._shown:
             return None
         mine, theirs = self._shown[-1], other._shown[-1]
-        if other._has(mine) or self._has(theirs):
+        if other._has(mine, now) or self._has(theirs, now):
             return 0.0
         return max(apart(mine[1], theirs[1]), apart(mine[2], theirs[2]))
 
-    def _has(self, touch: tuple[int, float | None, float | None]) -> bool:
+    def _has(self, touch: tuple[int, float | None, float | None], now: Now) -> bool:
+        # Each lasts until the next one begins, and counts for a window more.
+        while len(self._shown) > 1 and self._shown[1][0] + self._window < now.mono:
+            self._shown.popleft()
         return any(bid == touch[1] and ask == touch[2] for _, bid, ask in reversed(self._shown))
 
 

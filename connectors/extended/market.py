@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bus.book import check_levels
 from bus.counters import Counter
 from bus.events import Funding, Instrument, Reason, Side, Source, Stats, Trade, Trust
 from connectors.effects import Count, Effects, Emit, Note, Now
@@ -112,6 +113,8 @@ class Market:
 
     def _contradicted(self, wrong: int, levels: Levels, ts_ns: int, seq: int, now: Now) -> Effects:
         """Changes that do not start from what we hold: the book has been wrong, and may be so elsewhere too."""
+        check_levels(levels[0], levels[1])
+        check_levels(levels[2], levels[3])
         effects: Effects = [Count(Counter.CHECK_MISMATCHES.label, wrong)]
         effects += self._remedy(f"{wrong} changes do not fit the book", now)
         if self.trouble is not None:
@@ -134,7 +137,7 @@ class Market:
         ]
 
     def _compare_touch(self, now: Now) -> Effects:
-        divergence = self._books.differs(self._quotes)
+        divergence = self._books.differs(self._quotes, now)
         if divergence is None:
             return []
         effects = self._by_quote.compared(self.id, divergence, now)
@@ -226,9 +229,9 @@ class Market:
 
     # -- REST
 
-    def on_listing(self, body: bytes | None) -> Effects:
-        """The market list's word on it; ``None``: it knows no such market. Sets ``tradable`` and ``why_not``."""
-        row = None if body is None else messages.market_row(body, self.symbol)
+    def on_listing(self, body: bytes) -> Effects:
+        """The market list's word on it. Sets ``tradable`` and ``why_not``."""
+        row = None if messages.says_absent(body) else messages.market_row(body, self.symbol)
         why_not = messages.untradable(row) or ""
         found = None if row is None or why_not else messages.instrument(row)
         effects: Effects = []

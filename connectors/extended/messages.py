@@ -16,6 +16,7 @@ from bus.book import Book as Levels
 from bus.book import check_levels
 from bus.errors import FrameError, VenueError
 from bus.events import Instrument
+from connectors.extended import spec
 from connectors.replay import Levels as Flat
 
 Millis = Annotated[int, Meta(gt=0, lt=4_102_444_800_000)]
@@ -160,6 +161,7 @@ _BOOK: Final = msgspec.json.Decoder(BookData, strict=False)
 _TRADES: Final = msgspec.json.Decoder(list[TradeData], strict=False)
 _PRICE: Final = msgspec.json.Decoder(PriceData, strict=False)
 _FUNDING: Final = msgspec.json.Decoder(FundingData, strict=False)
+_REST: Final = msgspec.json.Decoder(RestEnvelope, strict=False)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
@@ -286,10 +288,19 @@ def rate(text: str) -> float:
 
 
 def _rest(body: bytes, kind: Any) -> Any:  # noqa: ANN401 - a type in, a value of it out
-    reply = _decoded(msgspec.json.Decoder(RestEnvelope, strict=False), body)
+    reply = _decoded(_REST, body)
     if reply.status.upper() != "OK":
         raise VenueError(f"{reply.status[:20]}: {reply.error}"[:200])
     return _decoded(msgspec.json.Decoder(kind, strict=False), reply.data)
+
+
+def says_absent(body: bytes) -> bool:
+    """Whether an error body is the venue's word that there is no such market, not a proxy's or a maintenance page."""
+    try:
+        error = _decoded(_REST, body).error
+    except FrameError:
+        return False
+    return error is not None and str(error.get("code")) in spec.REST_ABSENT
 
 
 def market_row(body: bytes, symbol: str) -> MarketRow | None:

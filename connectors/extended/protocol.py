@@ -24,7 +24,7 @@ from connectors.effects import (
 )
 from connectors.extended import spec
 from connectors.extended.market import Market
-from connectors.extended.messages import Envelope, envelope
+from connectors.extended.messages import Envelope, envelope, says_absent
 from connectors.extended.wires import Link, Topic, Wires, call
 from connectors.feed import MarketFeed
 from connectors.polls import Polls, StandIns
@@ -51,6 +51,8 @@ class ExtendedProtocol:
         }
         self._wall = 0
         self._unknown: set[str] = set()
+        self._failing: dict[str, str] = {}
+        """How each REST call that now fails does so, to say it once."""
         self._stale = settings.stale_ms * MS
         self._polls = Polls()
         self._standins = StandIns(
@@ -132,9 +134,13 @@ class ExtendedProtocol:
         effects: Effects = []
         usable = False
         try:
-            if reply.ok or (request.name == "markets" and reply.status in spec.REST_ABSENT):
+            if reply.ok or (request.name == "markets" and says_absent(reply.body)):
                 effects = self._answered(market, request, reply, now)
                 usable = request.name != "markets" or market.tradable
+                self._failing.pop(request.name, None)
+            elif self._failing.get(request.name) != reply.outcome:
+                self._failing[request.name] = reply.outcome
+                effects = [Note("warning", "rest_failing", {"call": request.name, "outcome": reply.outcome})]
         except VenueError as error:
             effects = [Reject(f"rest.{request.name}", error.problem, reply.body)]
         self._polls.done(request, reply, now, usable=usable)
@@ -328,7 +334,7 @@ class ExtendedProtocol:
     def _on_listing(self, market: Market, reply: Reply, now: Now) -> Effects:
         """Follow the market, or stop following it."""
         before = market.tradable
-        effects = market.on_listing(reply.body if reply.ok else None)
+        effects = market.on_listing(reply.body)
         if not market.tradable:
             return effects + self._withdraw(market)
         if not before:

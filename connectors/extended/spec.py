@@ -98,8 +98,8 @@ REST_PATHS: Final = {
 """Calls by their name here."""
 V2_PERMANENT: Final = frozenset({-32600, -32601, -32602, -32001})
 """v2 errors that asking again will not mend: bad request, method, parameters, not allowed."""
-REST_ABSENT: Final = frozenset({400, 404, 422})
-"""What REST may answer for an unknown market (documentation: 404)."""
+REST_ABSENT: Final = frozenset({"1000", "1001", "1002", "NOT_FOUND"})
+"""Error codes of REST for no such asset, no such market, a disabled one: numbers live, words in the documentation."""
 
 FIRST_SEQ: Final = {"v1": 1, "v2": 0}
 """Sequence number of a connection's first data frame; each later one is one more, in v2 over all topics together."""
