@@ -237,7 +237,7 @@ class Market:
     def stand_in(self, claim: RestBook, depth: int) -> Effects:
         """A REST picture of so many levels while the stream has none, unless it is an old one. Raises VenueError."""
         time, levels = nanoseconds(claim.last_updated_at * 1_000), claim.levels()
-        if time is not None and self.feed.venue_ns is not None and time < self.feed.venue_ns:
+        if (time or 0) < (self.feed.venue_ns or 0) and claim.seq_no < (self.feed.venue_seq or 0):
             return []
         if _is_crossed(levels):
             raise VenueError("crossed")
@@ -265,8 +265,7 @@ class Market:
 
     def ask(self) -> None:
         """REST is being asked for the book."""
-        if self.seq is not None:
-            self.audit = Audit(self.seq, self.feed.book.levels())
+        self.audit = None if self.seq is None else Audit(self.seq, self.feed.book.levels())
 
     def claimed(self, claim: RestBook, now: Now) -> Effects:
         """REST answered. Raises BookError when the book is proven wrong."""
