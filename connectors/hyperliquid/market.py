@@ -75,11 +75,11 @@ class Market:
         if data.time < self._book_ms:
             return None
         levels = messages.flat(data.levels)
-        self._book_ms = data.time
         if messages.crossed(levels):
             self.trouble = Reason.CROSSED_BOOK, "crossed"
             return [_CROSSED]
         effects = self.feed.whole(data.time * NS_PER_MS, None, levels, kept=False)
+        self._book_ms = data.time
         before, self._before = self._before, (data.time, levels)
         self.trouble = None
         if levels[0] and levels[2]:

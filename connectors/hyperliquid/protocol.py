@@ -105,6 +105,8 @@ class Hyperliquid:
 
     def received(self, conn: str, frame: bytes, binary: bool, now: Now) -> Effects:  # noqa: FBT001
         """Digest one frame."""
+        if binary:
+            return [Reject(conn, "binary frame", frame)]
         try:
             message = messages.decode(frame)
             return self._handlers[type(message)](message, now)
@@ -200,7 +202,7 @@ class Hyperliquid:
         if not market.coin:
             self._by_coin[asset.name] = market
             self._stand_ins.missing(market.id, now)
-            self._polls.add(partial(self._fetch_settled, market.id), now, after_ns=spec.SETTLED_AFTER_NS)
+            self._poll_settled(market, spec.SETTLED_AFTER_NS, now)
         return market.listed(asset)
 
     def _unlist(self, market: Market, why: str) -> Effects:
@@ -225,8 +227,12 @@ class Hyperliquid:
 
     def _on_settled(self, market: Market, rows: list[messages.FundingRow], now: Now) -> Effects:
         effects, wait = market.settled(rows, now)
-        self._polls.add(partial(self._fetch_settled, market.id), now, after_ns=wait)
+        self._poll_settled(market, wait, now)
         return effects
+
+    def _poll_settled(self, market: Market, wait: int, now: Now) -> None:
+        make = partial(self._fetch_settled, market.id)
+        self._polls.add(make, now, every_ns=spec.SETTLED_RETRY_NS, after_ns=wait)
 
     # Subscriptions
 
