@@ -145,7 +145,6 @@ class Control(Struct):
 
     stream: str | None = None
     id: int | None = None
-    result: Raw | None = None
     error: Fault | None = None
     code: int | None = None
     msg: str = ""

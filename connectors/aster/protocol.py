@@ -65,10 +65,6 @@ class Aster:
             spec.TRADES: Patience(spec.ACK_NS),
             spec.MARK: Patience(spec.ACK_NS, spec.MARK_NS, spec.MARK_NS),
         }
-        self._answers: dict[str, Callable[[bytes, Now], Effects]] = {
-            "markets": self._on_markets,
-            "intervals": self._on_intervals,
-        }
         self._hours: dict[str, float | None] | None = None
         """Funding interval by symbol, ``None`` until the list has come."""
         self._routes: dict[str, _Route] = {}
@@ -250,8 +246,7 @@ class Aster:
         calls = self._polls.due(now)
         times = [self._polls.deadline, *(market.book.deadline for market in self._markets.values())]
         for state in self._conns.values():
-            times.append(state.keepalive.deadline)
-            times.append(None if state.barren is None else state.barren + state.patience)
+            times += [state.keepalive.deadline, None if state.barren is None else state.barren + state.patience]
         self._due = min((time for time in times if time is not None), default=None)
         return [*effects, *calls]
 
@@ -281,9 +276,8 @@ class Aster:
     def _late(self, stream: Stream, verdict: Verdict, now: Now) -> Effects:
         market, suffix = self._markets[stream.market], self._routes[stream.key].suffix
         if verdict is Verdict.ACK:
-            asked = (stream.conn, stream.requested)
-            if any(other.first is not None and (other.conn, other.requested) == asked for other in self._streams):
-                # One message asked for them all, and some have come.
+            if self._heard(stream.conn) >= stream.requested:
+                # The connection serves other streams: whether this one comes is for its own deadlines.
                 self._streams.ack(stream.key, now)
                 return []
             return [fx.Reconnect(stream.conn, Reason.ACK_TIMEOUT, stream.key)]
@@ -292,14 +286,20 @@ class Aster:
         # Before its first diff a market may be quiet for as long as REST shows no change.
         return [] if market.book.moved is False else self._dead(market, "no first diff", now)
 
+    def _heard(self, conn: str) -> int:
+        """When data last came by a connection."""
+        return max((stream.last or 0 for stream in self._streams if stream.conn == conn), default=0)
+
     def _dead(self, market: Market, why: str, now: Now) -> Effects:
         """The book's stream is dead: mend it alone, then, ever more rarely, at the cost of the others."""
         book, conn = market.book, market.conn
+        if not book.confirmed:
+            # Its symbol is a guess, so its silence proves nothing.
+            return []
         book.strikes += 1
         all_silent = Reason.STALE_WATCHDOG if book.feed.live else Reason.SNAPSHOT_TIMEOUT
         effects = book.lost(Trust.STALE, now, quote=False)
-        heard = [self._conns[conn].opened, *(stream.last or 0 for stream in self._streams if stream.conn == conn)]
-        if now.mono - max(heard) >= self._stale // 2:
+        if now.mono - max(self._heard(conn), self._conns[conn].opened) >= self._stale // 2:
             return [*effects, fx.Reconnect(conn, all_silent, f"{market.id}: {why}; no other stream either")]
         if book.strikes > 1 and book.strikes & (book.strikes - 1) == 0:
             return [*effects, fx.Reconnect(conn, Reason.MARKET_STALE, f"{market.id}: {why}")]
@@ -318,7 +318,7 @@ class Aster:
             if market is not None:
                 effects = market.answered(request.name, body, now)
             else:
-                effects = self._answers[request.name](body, now)
+                effects = self._on_markets(body, now) if request.name == "markets" else self._on_intervals(body)
             usable = True
         except VenueError as error:
             effects = self._unanswered(request, reply, f"{request.name}: {error.problem}", now)
@@ -347,7 +347,7 @@ class Aster:
         self._said.add(said)
         return [*effects, Note("warning", "rest_failed", {"call": request.name, "problem": problem})]
 
-    def _on_intervals(self, body: bytes, now: Now) -> Effects:
+    def _on_intervals(self, body: bytes) -> Effects:
         self._hours = {row.symbol: row.hours for row in messages.rows(body, messages.Interval)}
         return [effect for market in self._markets.values() for effect in market.on_interval(self._hours)]
 

@@ -176,6 +176,19 @@ class Desk:
         self.answer("book", snapshot(last, bids, asks))
         assert self.trust[BTC] is Trust.LIVE
 
+    def flow(self, seconds: float) -> Effects:
+        """Time in which BTC's live book is told of twice a second and REST agrees with it."""
+        effects: Effects = []
+        for _ in range(round(2 * seconds)):
+            effects += self.wait(0.5)
+            last = self.seqs[BTC] or 0
+            if self.marks:
+                self.frame(mark())
+            effects += self.frame(depth(last + 100, last))
+            if self.asked("book", BTC):
+                effects += self.answer("book", snapshot(last + 100), market=BTC)
+        return effects
+
     # -- what is done
 
     def perform(self, effects: Effects) -> Effects:
