@@ -7,23 +7,8 @@ import pytest
 from bus.events import Bbo, Book, Delta, Funding, Reason, Source, Trust
 from connectors.effects import Fetch
 from connectors.hyperliquid import spec
-from tests.connectors.hyperliquid.drive import (
-    ASSETS,
-    TIME,
-    WALL,
-    Drive,
-    S,
-    bbo,
-    book,
-    books,
-    counted,
-    ctx,
-    echo,
-    events,
-    reasons,
-    rejected,
-    sent,
-)
+from tests.connectors.drive import WALL, S, books, counted, events, reasons, rejected
+from tests.connectors.hyperliquid.venue import ASSETS, TIME, Drive, bbo, book, ctx, echo, sent
 
 
 def test_a_request_without_any_answer_ends_the_connection() -> None:

@@ -6,22 +6,8 @@ import pytest
 
 from bus.events import Book, Check, Funding, Side, Stats, Trade, Trust
 from connectors.feed import SeenTrades
-from tests.connectors.hyperliquid.drive import (
-    ASKS,
-    TIME,
-    WALL,
-    Drive,
-    S,
-    bbo,
-    book,
-    counted,
-    ctx,
-    events,
-    notes,
-    rejected,
-    trade,
-    trades,
-)
+from tests.connectors.drive import WALL, S, counted, events, notes, rejected
+from tests.connectors.hyperliquid.venue import ASKS, TIME, Drive, bbo, book, ctx, trade, trades
 
 HOUR = 3_600 * S
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bus.errors import FrameError, VenueError
 from bus.events import Instrument
 from connectors.hyperliquid import messages
-from tests.connectors.hyperliquid.drive import ASSETS, bbo, book, ctx, echo, trade, trades
+from tests.connectors.hyperliquid.venue import ASSETS, bbo, book, ctx, echo, trade, trades
 
 
 def test_key_order_and_unknown_keys_do_not_matter() -> None:
