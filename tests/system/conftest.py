@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: ANN401
-
 import os
 import signal
 from collections.abc import Callable, Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: SLF001
-
 import json
 import os
 import signal
