@@ -82,6 +82,9 @@ def test_quotes_between_two_diffs_are_not_compared() -> None:
     desk.live()
     assert only(desk.frame(ticker(1_050, (100.0, 4.0))), Check) == []
     assert only(desk.frame(depth(1_100, 1_000)), Check) == []
+    # Nor one that is ahead of the diffs, as most are.
+    assert only(desk.frame(ticker(1_250, (100.0, 5.0))), Check) == []
+    assert only(desk.frame(depth(1_200, 1_100)), Check) == []
 
 
 def different() -> Desk:
