@@ -46,6 +46,9 @@ class Session:
     Ways out: ``send`` (through the hook), ``close`` (a close frame behind what is queued), ``drop`` (FIN or RST now).
     """
 
+    most_queued = MOST_QUEUED
+    """Frames that may wait for a client which does not read."""
+
     def __init__(self, venue: Venue, connection: Connection, request: web.Request, ws: web.WebSocketResponse) -> None:
         self.venue = venue
         self.connection = connection
@@ -110,7 +113,7 @@ class Session:
         self._queue.append(_Queued(frame, self.venue.clock.monotonic(), final=False))
         self._queued_bytes += len(frame.data)
         self._wake.set()
-        if len(self._queue) > MOST_QUEUED or self._queued_bytes > MOST_QUEUED_BYTES:
+        if len(self._queue) > self.most_queued or self._queued_bytes > MOST_QUEUED_BYTES:
             self.venue.note_slow_client(self.connection)
             self.drop("rst")
 
