@@ -328,7 +328,7 @@ class Paradex:
                 self._polls.done(request, reply, now, usable=False)
                 effects = [Reject("rest", f"{request.name}: {error.problem}", reply.body)]
         else:
-            effects = self._note("rest_failed", f"{request.name}: {reply.outcome}")
+            effects = self._note("rest_failed", f"{request.name}: {reply.outcome.partition(':')[0]}")
             if reply.status == spec.HTTP_BAD_REQUEST and request.name in ("audit", "book"):
                 self._depth = spec.DEPTHS[-1]
         return [*effects, *self._due(now)]

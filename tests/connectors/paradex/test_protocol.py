@@ -66,8 +66,8 @@ def test_a_missing_market_is_looked_for_again_soon_and_then_followed(young: Driv
 def test_the_list_is_asked_for_until_it_can_be_used(young: Driver) -> None:
     assert rejects(young.answer("markets", b"<html>busy</html>"))
     young.run(1 * S)
-    effects = young.fail("markets", Reply(None, problem="timed out"))
-    assert notes(effects) == ["rest_failed"]
+    effects = young.fail("markets", Reply(None, problem="ConnectionError: refused at 0x7f00"))
+    assert [note.fields for note in of(effects, Note)] == [{"what": "markets: ConnectionError"}]
     young.run(2 * S)
     young.fail("markets", Reply(503, b"", {"retry-after": "20"}))
     assert [f for f in of(young.run(19 * S), Fetch) if f.name == "markets"] == []
