@@ -32,8 +32,11 @@ REFRESH_NS: Final = 1 * MS
 """How stale the cached deadline may be while frames never pause."""
 DOWN_AFTER: Final = 3
 """Failed attempts in a row after which a market without a live book is called down."""
+JUDGE_NS: Final = 100 * MS
+"""Between two looks at one market's lag: a look costs a microsecond, and drift takes seconds."""
 SAMPLES_PER_MINUTE: Final = 5
 SAMPLE_BYTES: Final = 300
+_BOOKISH: Final = (Book, Delta)
 TROUBLE: Final = frozenset({State.STALE, State.RECOVERING, State.DOWN})
 
 
@@ -243,12 +246,14 @@ class Engine:
             self.ports.publish(market, event, now)
         if generation.cache is not None:
             generation.cache.absorb(market, event)
-        if isinstance(event, Book | Delta):
-            if generation.book(conn, market, event, now) and on_air:
+        if isinstance(event, _BOOKISH):
+            view = generation.view(market)
+            if view.turned(conn, event, now) and on_air:
                 self._statuses(self.health.book(market, event.trust, "book", now), now)
-            if conn is not None and event.venue_ns is not None:
+            if conn is not None and now.mono >= view.judge_at and event.venue_ns is not None:
+                view.judge_at = now.mono + JUDGE_NS
                 self._judge_drift(generation, conn, market, event.venue_ns, now)
-        elif type(event) is Instrument:
+        elif isinstance(event, Instrument):
             generation.listed(market, event)
 
     def _send(self, generation: Generation, effect: fx.Send, now: Now) -> None:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from bus.state import StateCache
-
 from bus.events import Book, Delta, Instrument, Trust
+from bus.state import StateCache
 from connectors.effects import Now, VenueProtocol
 from connectors.limits import LEAST_WAIT_NS, Limits
 from connectors.links import Link, Phase
+
+
+class MarketView:
+    """One market's book as its events show it."""
+
+    __slots__ = ("confirmed", "feeding", "judge_at", "position", "trust")
+
+    def __init__(self) -> None:
+        self.trust: Trust | None = None
+        self.confirmed = 0
+        """Monotonic ns of the last live book event."""
+        self.position = 0
+        """Newest venue time."""
+        self.feeding: str | None = None
+        """Connection that it last came by."""
+        self.judge_at = 0
+        """When its lag is next looked at."""
+
+    def turned(self, conn: str | None, event: Book | Delta, now: Now) -> bool:
+        """Note a book event; True when the market's trust changed by it."""
+        trust = event.trust
+        if trust is Trust.LIVE:
+            self.confirmed = now.mono
+            self.position = event.venue_ns or self.position
+            self.feeding = conn or self.feeding
+        if self.trust is trust:
+            return False
+        self.trust = trust
+        return True
 
 
 class Generation:
@@ -20,34 +48,22 @@ class Generation:
         self.cache: StateCache | None = StateCache() if standby else None
         """What a standby has said so far; published when it takes over. ``None``: this one is on air."""
         self.born = now.mono
-        self.trusts: dict[str, Trust] = {}
         self.known: set[str] = set()
         """Markets that the venue lists."""
-        self.positions: dict[str, int] = {}
-        """Newest venue time of each market's book."""
-        self.confirmed: dict[str, int] = {}
-        """Monotonic ns of the last live book event of each market."""
-        self.feeding: dict[str, str] = {}
-        """Connection that each market's book last came by."""
+        self.views: dict[str, MarketView] = {}
+        """Markets that have shown a book."""
 
     @property
     def live(self) -> set[str]:
         """Markets whose book is live."""
-        return {market for market, trust in self.trusts.items() if trust is Trust.LIVE}
+        return {market for market, view in self.views.items() if view.trust is Trust.LIVE}
 
-    def book(self, conn: str | None, market: str, event: Book | Delta, now: Now) -> bool:
-        """Note a book event; True when the market's trust changed by it."""
-        trust = event.trust
-        if trust is Trust.LIVE:
-            self.confirmed[market] = now.mono
-            if event.venue_ns is not None:
-                self.positions[market] = event.venue_ns
-            if conn is not None:
-                self.feeding[market] = conn
-        changed = self.trusts.get(market) is not trust
-        if changed:
-            self.trusts[market] = trust
-        return changed
+    def view(self, market: str) -> MarketView:
+        """What has come of a market's book."""
+        found = self.views.get(market)
+        if found is None:
+            found = self.views[market] = MarketView()
+        return found
 
     def listed(self, market: str, _: Instrument) -> None:
         """The venue lists this market."""
@@ -78,5 +94,5 @@ class Generation:
         return (
             bool(mine)
             and theirs <= mine
-            and all(self.positions.get(market, 0) >= other.positions.get(market, 0) for market in theirs)
+            and all(self.views[market].position >= other.views[market].position for market in theirs)
         )

@@ -63,8 +63,9 @@ class Watch(msgspec.Struct):
         active = engine.active
         limit = MARKET_FACTOR * engine.settings.stale_ms * MS
         for market in active.live:
-            silent = now.mono - active.confirmed[market]
-            link = active.links.get(active.feeding.get(market, ""))
+            view = active.views[market]
+            silent = now.mono - view.confirmed
+            link = active.links.get(view.feeding or "")
             if silent > limit and link is not None and link.phase is Phase.OPEN:
                 engine.give_up(active, link, Reason.STALE_WATCHDOG, f"{market} silent for {silent / 1e9:.1f} s", now)
 
