@@ -66,7 +66,7 @@ class Engine:
         self.watch: Callable[[Engine, Now], None] | None = None
         """Periodic supervision, see ``connectors/watch.py``; without it only the protocol's own deadlines act."""
         self.watch_at = 0
-        self._performers: dict[type[Effect], Callable[[Generation, Any, Now], None]] = {
+        self._performers: dict[type[Effect], Callable[[Generation, Any, Now], object]] = {
             fx.Open: self._open,
             fx.Close: self._close,
             fx.Send: self._send,
