@@ -77,6 +77,9 @@ _PAIR = _Pair()
 @click.option("--wrong-certificate", is_flag=True, help="With --tls: a certificate of another CA than ca.pem.")
 @click.option("--ports-file", type=click.Path(path_type=Path), help="JSON with every address, written once all listen.")
 @click.option("--scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML list of faults.")
+@click.option(
+    "--storm", "storm_s", type=click.FloatRange(1), help="Random faults by the seed for a run of so many seconds."
+)
 @click.option("--set", "switches", multiple=True, type=_PAIR, metavar="VENUE.NAME=VALUE", help="See Venue.switches.")
 def main(**options: object) -> None:
     """Serve the venues on loopback."""

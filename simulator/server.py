@@ -17,6 +17,7 @@ from simulator.listener import Listener
 from simulator.mischief import Mischief
 from simulator.scenario import read_scenario
 from simulator.scheduler import Scheduler
+from simulator.storm import storm
 from simulator.tls import server_context
 from simulator.venues import VENUE_CLASSES, venue_class
 
@@ -82,6 +83,9 @@ class Simulator:
         if self.settings.scenario is not None:
             text = self.settings.scenario.read_text(encoding="utf-8")
             self.mischief.schedule(read_scenario(text, self.mischief.served))
+        if self.settings.storm_s is not None:
+            gusts = storm(Random(f"{self.settings.seed}:storm"), self.mischief.served, self.settings.storm_s)
+            self.mischief.schedule(gusts)
         if self.settings.ports_file is not None:
             write_atomically(self.settings.ports_file, encode(self.ports()))
 

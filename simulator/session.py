@@ -9,7 +9,7 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import ClientConnectionResetError, WSMessage, WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from simulator.frames import Cut, Drip, Frame, Later, Op, Raw, Send, Step, wire
 from simulator.listener import reset
@@ -221,9 +221,11 @@ class Session:
                     queued = self._queue.popleft()
                     self._queued_bytes -= len(queued.frame.data)
                     await self._put(queued)
-        except (ClientConnectionResetError, ConnectionError, RuntimeError):
+        except ConnectionError:
             # The peer went away, or the close handshake has begun; the reading side ends the session.
             self.ended = True
+        except Exception as error:  # noqa: BLE001 - handed on, and the simulator ends
+            self.venue.on_error(error)
 
     async def _put(self, queued: _Queued) -> None:
         hook = self.venue.hook

@@ -37,6 +37,8 @@ class Settings:
     wrong_certificate: bool = False
     ports_file: Path | None = None
     scenario: Path | None = None
+    storm_s: float | None = None
+    """Random faults, by the seed, for a run of so many seconds."""
     switches: tuple[tuple[str, str], ...] = ()
     """``("venue.name", "value")``: see ``Venue.switches``."""
 

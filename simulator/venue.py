@@ -56,6 +56,8 @@ class Venue:
         self.ledger = ledger
         self.clock = VenueClock()
         self.scheduler = Scheduler(on_error)
+        self.on_error = on_error
+        """Ends the whole simulator: a venue that is wrong must not look merely quiet."""
         self.sessions: dict[int, Session] = {}
         self.frames_sent = 0
         self.connections_total = 0
@@ -215,6 +217,17 @@ class Venue:
 
     @web.middleware
     async def _through_hook(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await self._hooked(request, handler)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:
+            self.on_error(error)
+            raise
+
+    async def _hooked(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self.hook.idle:

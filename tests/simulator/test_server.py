@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,14 +13,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import requests
 import websocket
 
-from simulator.server import write_atomically
+from simulator.frames import Frame
+from simulator.server import Simulator, write_atomically
 from simulator.settings import Settings
 from simulator.tls import server_context
 from simulator.venues.lighter.facts import FIRST_NONCE
+from simulator.venues.lighter.venue import Lighter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,17 +132,16 @@ def test_a_whole_file_is_seen_or_none(run_dir: Path) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut(simulate: Simulate, eventually: Eventually) -> None:
-    running = simulate(venues=("lighter",), markets=("ETH",), depth=1500)
+    running = simulate(venues=("lighter",))
     client = running.connect("lighter", "/stream")
-    venue = running.simulator.venues["lighter"]
+    client.next()
+    frame = Frame(b" " * (1 << 20), "delta")
 
     def flood() -> None:
-        for session in venue.sessions.values():
-            for _ in range(3000):
-                session.send(session.book_frame("order_book:0", "ETH-PERP", *venue.snapshot("ETH-PERP")))  # type: ignore[attr-defined]
+        for session in list(running.simulator.venues["lighter"].sessions.values()):
+            for _ in range(200):
+                session.send(frame)
 
-    client.send({"type": "subscribe", "channel": "order_book/0"})
-    client.until(lambda value: value["type"] == "subscribed/order_book")
     running.call(flood)
     eventually(lambda: running.state()["venues"]["lighter"]["slow_clients"] == 1)
     eventually(lambda: not running.state()["venues"]["lighter"]["connections"])
@@ -205,3 +208,24 @@ def test_impossible_options_are_refused(options: list[str], text: str) -> None:
     answer = subprocess.run(command, capture_output=True, check=False, timeout=20)
     assert answer.returncode == 2
     assert text in answer.stderr.decode()
+
+
+def test_a_mistake_inside_ends_the_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        simulator = Simulator(Settings(port_base=0, venues=("lighter",)))
+        await simulator.start()
+        try:
+            url = simulator.ports()["venues"]["lighter"]["rest"]
+            async with aiohttp.ClientSession() as client, client.get(url) as answer:
+                assert answer.status == 500
+            async with asyncio.timeout(20):
+                await simulator.failed
+        finally:
+            await simulator.stop()
+
+    async def broken(self: object, request: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(Lighter, "_root", broken)
+    with pytest.raises(ArithmeticError):
+        asyncio.run(run())
