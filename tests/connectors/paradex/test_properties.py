@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,52 @@ def test_no_rest_answer_raises(data: st.DataObject) -> None:
         driver.closed()
     publishable(driver.do(driver.protocol.fetched(request, Reply(status, body), driver.now)))
     publishable(driver.run(30 * S))
+
+
+def damaged(frame: bytes, rng: Random) -> bytes:
+    """A few bits flipped, a stretch lost or bytes put in."""
+    bad = bytearray(frame)
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(len(bad))
+        kind = rng.randrange(4)
+        if kind == 0:
+            bad[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del bad[at : at + rng.randrange(1, 9)]
+        elif kind == 2:
+            bad[at:at] = rng.randbytes(rng.randrange(1, 9))
+        else:
+            bad[at : at + 8] = rng.choice((bytes(8), b"\xff" * 8, bytes(7) + b"\x80"))
+        bad = bad or bytearray(1)
+    return bytes(bad)
+
+
+@pytest.mark.fuzz
+def test_damaged_frames_leave_a_consumer_with_the_connectors_book_or_none(fuzz_frames: int) -> None:
+    rng = Random(20_261_008)
+    driver = Driver(markets=("BTC-PERP",)).live()
+    asked: Effects = []
+    live = 0
+    for _ in range(fuzz_frames):
+        seq = (driver.btc.seq or 0) + 1
+        valid = rng.choice(
+            (*FRAMES[2:], venue.snapshot(seq, [(99.0, 1.0)], [(101.0, 2.0)]), venue.book(seq, [(98.0, 1.0)], []))
+        )
+        effects = driver.push(damaged(valid, rng))
+        publishable(effects)
+        feed = driver.protocol._markets["BTC-PERP"].feed  # noqa: SLF001
+        assert driver.btc.live == feed.live
+        assert not feed.live or (driver.btc.levels.levels() == feed.book.levels() and not feed.book.is_crossed())
+        live += feed.live
+        asked = driver.opened() if venue.reasons(effects) else effects if driver.requests(effects) else asked
+        if rng.random() < 0.2:
+            driver.ack_all(asked)
+            asked = []
+        if rng.random() < 0.02:
+            asked += driver.opened() if venue.reasons(driver.run(rng.choice((S, 6 * S)), until=venue.reasons)) else []
+        driver.log.clear()
+        driver.calls.clear()
+    assert live > fuzz_frames // 20
 
 
 class Venue:
