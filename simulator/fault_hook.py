@@ -41,8 +41,9 @@ class FaultHook(Hook):
     def opened(self, connection: Connection, now: float) -> tuple[Step, ...]:
         """An upgrade that is followed by a close."""
         del now
+        market = self.venues[connection.venue].market_in(connection.path)
         for fault in self._register.on("sockets"):
-            if fault.request.fault == "greet_close" and fault.touches(connection.venue, None):
+            if fault.request.fault == "greet_close" and fault.touches(connection.venue, market):
                 fault.applied += 1
                 return (Send(close_frame(fault)),)
         return ()
@@ -90,9 +91,9 @@ class FaultHook(Hook):
 
     def handshake(self, venue: str, path: str, now: float) -> Answer | None:
         """Delay or refuse an upgrade."""
-        del path, now
+        del now
         for fault in self._register.on("handshake", "all"):
-            if fault.touches(venue, None):
+            if fault.touches(venue, self.venues[venue].market_in(path)):
                 fault.applied += 1
                 return answer(fault)
         return None

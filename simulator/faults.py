@@ -106,7 +106,7 @@ CATALOGUE: dict[str, Kind] = {
 }
 """By name. A fault that is limited to a market touches only frames and requests that name that market."""
 
-WITHOUT_MARKET = frozenset({"port", "handshake", "sockets", "clock", "all"})
+WITHOUT_MARKET = frozenset({"port", "clock", "all"})
 
 
 class FaultError(ValueError):

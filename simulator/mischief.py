@@ -149,8 +149,10 @@ class Mischief:
     # ---- open connections ----
 
     def _sessions(self, fault: Fault) -> Iterator[Session]:
-        for name in self._names(fault):
-            yield from list(self._venues[name].sessions.values())
+        for venue in self._venues.values():
+            for session in list(venue.sessions.values()):
+                if fault.touches(venue.name, venue.market_in(session.connection.path)):
+                    yield session
 
     def _end_sessions(self, fault: Fault, how: str) -> None:
         for session in self._sessions(fault):

@@ -278,6 +278,16 @@ def test_upgrades_can_be_slow_or_refused() -> None:
     assert plain.headers == ()
 
 
+def test_upgrades_of_one_market_are_known_by_their_path() -> None:
+    rig = Rig({"fault": "handshake", "market": "BTC-PERP", "params": {"status": 503}}, {"fault": "greet_close"})
+    assert rig.hook.handshake("aster", "/v1/orderbooks/BTC-USD", 0.0) is not None
+    assert rig.hook.handshake("aster", "/v1/orderbooks/ETH-USD", 0.0) is None
+    one = Rig({"fault": "greet_close", "market": "BTC-PERP"})
+    assert one.hook.opened(one.connection, 0.0) == ()
+    one.connection.path = "/v1/orderbooks/BTC-USD"
+    assert len(one.hook.opened(one.connection, 0.0)) == 1
+
+
 def test_rest_can_fail_in_four_ways_and_by_path_and_market() -> None:
     failing = Rig({"fault": "rest_error", "params": {"status": 502, "path": "depth", "body": "bad"}})
     answer = failing.hook.rest("aster", "/fapi/v3/depth?symbol=BTCUSDT", 0.0)

@@ -29,6 +29,7 @@ def test_a_request_is_completed_with_defaults() -> None:
         ({"fault": "gap", "venue": "paradex"}, "served are aster, lighter"),
         ({"fault": "gap", "venue": "lighter", "market": "ETH-PERP"}, "not served there"),
         ({"fault": "refuse", "market": "BTC-PERP"}, "cannot be limited to a market"),
+        ({"fault": "clock_skew", "market": "BTC-PERP"}, "cannot be limited to a market"),
         ({"fault": "gap", "params": {"size": 1}}, "it has count, every, kinds, times"),
         ({"fault": "deaf", "params": {"size": 1}}, "it has none"),
         ({"fault": "gap", "params": {"count": "2"}}, "count must be like 1"),

@@ -152,6 +152,16 @@ def test_connections_end_with_the_code_asked_for(lighter: Running, code: int) ->
     assert lighter.control("GET", "/faults").json()["log"][0]["applied"] == 1
 
 
+def test_connections_of_one_market_end_where_the_path_names_it(simulate: Simulate) -> None:
+    running = simulate(venues=("extended",))
+    path = "/stream.extended.exchange/v1/orderbooks/{}?depth=1"
+    options = {"header": ["User-Agent: test"]}
+    one, other = (running.connect("extended", path.format(symbol), **options) for symbol in ("BTC-USD", "ETH-USD"))
+    add(running, "close", market="BTC-PERP", params={"code": 1001})
+    assert one.until_closed().code == 1001
+    assert other.next()["data"]["m"] == "ETH-USD"
+
+
 @pytest.mark.parametrize("how", ["fin", "reset"])
 def test_connections_end_without_a_word(lighter: Running, how: str) -> None:
     client = subscribed(lighter)
