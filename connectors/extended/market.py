@@ -13,7 +13,7 @@ from bus.counters import Counter
 from bus.events import Funding, Instrument, Reason, Side, Source, Stats, Trade, Trust
 from connectors.effects import Count, Effects, Emit, Note, Now
 from connectors.extended import messages, spec
-from connectors.extended.messages import BookData, Envelope
+from connectors.extended.messages import Envelope
 from connectors.feed import Agreement, MarketFeed, SeenTrades, Touches, apart
 from connectors.replay import Levels, Phase, ReplayedBook, VenueClock
 
@@ -75,7 +75,7 @@ class Market:
             return [Count(Counter.IGNORED_FRAMES.label)]
         else:
             levels = messages.delta_levels(data)
-            if self.book.phase is Phase.LIVE and (wrong := self._misfits(data)):
+            if self.book.phase is Phase.LIVE and (wrong := messages.misfits(self.feed.book, data)):
                 return self._contradicted(wrong, levels, ts_ns, seq, now)
             effects = self.book.delta(ts_ns, seq, levels, now)
         return self._moved(effects, ts_ns, now)
@@ -106,10 +106,6 @@ class Market:
         return effects
 
     # -- checks
-
-    def _misfits(self, data: BookData) -> int:
-        book = self.feed.book
-        return messages.misfits(book.bids.sizes, data.b) + messages.misfits(book.asks.sizes, data.a)
 
     def _contradicted(self, wrong: int, levels: Levels, ts_ns: int, seq: int, now: Now) -> Effects:
         """Changes that do not start from what we hold: the book has been wrong, and may be so elsewhere too."""
@@ -201,11 +197,12 @@ class Market:
                 category = CATEGORIES.get(row.tT, row.tT.lower())
                 trade = Trade(row.T * MS, str(row.i), SIDES[row.S], row.p, row.q, history, category)
                 effects.append(Emit(self.id, trade))
-        if history and effects:
-            effects.append(Count(Counter.HISTORY_TRADES.label, len(effects)))
-        elif not history and len(effects) < len(rows):
-            effects.append(Count(Counter.DUPLICATES.label, len(rows) - len(effects)))
-        return effects
+        fresh = len(effects)
+        if history and fresh:
+            effects.append(Count(Counter.HISTORY_TRADES.label, fresh))
+        if fresh < len(rows):
+            effects.append(Count(Counter.DUPLICATES.label, len(rows) - fresh))
+        return effects or [Count(Counter.IGNORED_FRAMES.label)]
 
     def on_price(self, kind: str, frame: Envelope, ts_ns: int) -> Effects:
         """A mark or index price."""

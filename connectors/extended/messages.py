@@ -213,14 +213,23 @@ def delta_levels(data: BookData) -> Flat:
     return [level.p for level in data.b], bid_sz, [level.p for level in data.a], ask_sz
 
 
-def misfits(held: dict[float, float], levels: list[Level]) -> int:
-    """How many changes of a delta do not lead from the sizes held to the sizes it states."""
-    size = held.get
+def misfits(held: Levels, data: BookData) -> int:
+    """How many changes of a delta do not lead from the sizes held to the sizes it states.
+
+    A level that is not held, beyond the last one that is, is none: nobody promises that a snapshot goes to the end.
+    """
+    bids, asks = held.bids, held.asks
+    return _misfits(bids.sizes, bids.keys, 1.0, data.b) + _misfits(asks.sizes, asks.keys, -1.0, data.a)
+
+
+def _misfits(sizes: dict[float, float], keys: list[float], sign: float, levels: list[Level]) -> int:
+    size = sizes.get
     wrong = 0
     for level in levels:
         after = level.c or 0.0
         if abs(size(level.p, 0.0) + level.q - after) > TOLERANCE * (1.0 + after):
-            wrong += 1
+            beyond = level.p not in sizes and (not keys or sign * level.p < keys[0])
+            wrong += not beyond
     return wrong
 
 

@@ -180,15 +180,13 @@ class ExtendedProtocol:
 
     def _leave(self, link: Link, reason: Reason, detail: str, now: Now) -> Effects:
         """Give a connection up, having said first that what came by it is of no use."""
-        if not link.up:
-            return []
         return [*self._down(link, _trust_after(reason), now), Reconnect(link.conn, reason, detail)]
 
     def _renew(self, topic: Topic, reason: Reason, detail: str, now: Now) -> Effects:
         """Start one stream over: by a new connection (v1), or by asking again unless that has just not helped (v2)."""
         link = self._wires.links[topic.conn]
         recent = topic.renewed is not None and now.mono - topic.renewed < spec.RENEW_NS
-        if not self._wires.v2 or recent or not link.up:
+        if not self._wires.v2 or recent:
             return self._leave(link, reason, f"{topic.key}: {detail}", now)
         topic.renewed = now.mono
         effects = self._lost(topic, _trust_after(reason), now)

@@ -104,8 +104,9 @@ REST_ABSENT: Final = frozenset({"1000", "1001", "1002", "NOT_FOUND"})
 FIRST_SEQ: Final = {"v1": 1, "v2": 0}
 """Sequence number of a connection's first data frame; each later one is one more, in v2 over all topics together."""
 
-ACK_NS: Final = 10 * SECOND
-"""v2: an invalid selector was answered by silence, so every request is timed (the SDK waits 10 s)."""
+ACK_NS: Final = 5 * SECOND
+"""v2: an invalid selector was answered by silence, so every request is timed. Replies come at once; the SDK waits 10 s,
+but then a missing reply could not be told from a missing snapshot."""
 FIRST_NS: Final = 10 * SECOND
 """A snapshot comes at once; a socket that opens and never sends has been seen."""
 FIRST_OTHER_NS: Final = 60 * SECOND

@@ -67,6 +67,7 @@ def test_what_happened_while_the_connection_was_away_is_told_once() -> None:
     drive.open(TRADE)
     effects = drive.trade(1, 2, 3)
     assert [(trade.trade_id, trade.history) for trade in drive.of(Trade, effects)] == [("3", True)]
+    assert drive.counted("duplicates") == 2
 
 
 def test_a_repeated_live_trade_is_dropped_and_counted() -> None:
@@ -75,6 +76,14 @@ def test_a_repeated_live_trade_is_dropped_and_counted() -> None:
     drive.trade(2)
     assert drive.of(Trade, drive.trade(2, 3)) == drive.of(Trade)[-1:]
     assert drive.counted("duplicates") == 1
+
+
+def test_a_history_without_trades_is_still_the_history() -> None:
+    drive = Drive().listed()
+    drive.trade()
+    assert drive.counted("ignored_frames") == 1
+    drive.trade(1)
+    assert [trade.history for trade in drive.of(Trade)] == [False]
 
 
 def test_a_kind_of_trade_that_is_not_documented_keeps_the_venues_word() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bus.book import Book
 from bus.errors import FrameError, VenueError
+from bus.events import Instrument
 from connectors.extended import messages
 from tests.connectors.extended.drive import ABSENT, ASKS, BIDS, ROW, STATS, changes, levels, ok, row
 
@@ -139,25 +140,30 @@ def test_a_change_without_its_absolute_size_is_refused_not_guessed(side: str, si
         messages.delta_levels(found)
 
 
-def test_changes_are_checked_against_the_sizes_held() -> None:
-    held = {84073.0: 0.00093, 84050.0: 0.81908}
-    _, data = messages.book(
-        frame(
-            book(
-                t="DELTA",
-                b=changes(
-                    ("84073", "0.00082", "0.00175"),
-                    ("84050", "-0.81908", "0"),
-                    ("84049", "0.5", "0.5"),
-                    ("84048", "0.5", "0.6"),
-                    ("84047", "-0.1", "0"),
-                ),
-            )
-        ),
-        "BTC-USD",
-        "f",
-    )
-    assert messages.misfits(held, data.b) == 2
+HELD = Book()
+HELD.replace([84077.0, 84073.0, 84050.0], [1.0, 0.00093, 0.81908], [84078.0, 84080.0], [2.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "expected"),
+    [
+        ([("84073", "0.00082", "0.00175"), ("84050", "-0.81908", "0")], [("84079", "0.5", "0.5")], 0),
+        ([("84077", "0.5", "1.6")], [("84078", "-1", "0")], 2),
+        ([("84060", "-0.1", "0")], [("84079", "0.1", "0.2")], 2),
+        ([("84049", "-0.1", "0")], [("84081", "0.1", "0.2")], 0),
+    ],
+    ids=["fit", "held and wrong", "not held though within", "beyond the last held"],
+)
+def test_changes_are_checked_against_the_sizes_held(
+    bids: list[tuple[str, str, str]], asks: list[tuple[str, str, str]], expected: int
+) -> None:
+    data = book(t="DELTA", b=changes(*bids), a=changes(*asks))
+    assert messages.misfits(HELD, messages.book(frame(data), "BTC-USD", "f")[1]) == expected
+
+
+def test_nothing_is_beyond_but_everything_when_no_level_is_held() -> None:
+    data = book(t="DELTA", b=changes(("84060", "-0.1", "0")), a=[])
+    assert messages.misfits(Book(), messages.book(frame(data), "BTC-USD", "f")[1]) == 0
 
 
 def test_a_book_holds_exactly_the_levels_of_a_snapshot_or_it_does_not() -> None:
@@ -240,12 +246,9 @@ def test_a_rate_is_kept_as_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-Infinity", "1e999"])
-def test_a_rate_that_is_no_number_is_refused(text: str) -> None:
+def test_a_rate_that_is_no_number_or_another_markets_is_refused(text: str) -> None:
     with pytest.raises(VenueError):
         messages.rate(text)
-
-
-def test_another_markets_funding_is_refused() -> None:
     with pytest.raises(FrameError):
         messages.funding(frame({"m": "ETH-USD", "f": "0.000013", "T": 1}), "BTC-USD")
 
@@ -265,13 +268,7 @@ def test_an_instrument_has_the_venues_own_decimals() -> None:
     found = messages.market_row(row(), "BTC-USD")
     assert found is not None
     instrument = messages.instrument(found)
-    assert (instrument.venue_symbol, instrument.tick, instrument.lot, instrument.quote, instrument.min_size) == (
-        "BTC-USD",
-        "1",
-        "0.00001",
-        "USD",
-        "0.0001",
-    )
+    assert instrument == Instrument("BTC-USD", "1", "0.00001", "USD", min_size="0.0001")
 
 
 @pytest.mark.parametrize(

@@ -37,3 +37,4 @@ def test_every_kind_of_stream_has_its_path_and_its_request() -> None:
 
 def test_a_second_try_follows_only_after_an_acknowledgement_has_had_its_time() -> None:
     assert spec.RENEW_NS > spec.ACK_NS
+    assert spec.FIRST_NS > spec.ACK_NS

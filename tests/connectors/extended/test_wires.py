@@ -143,17 +143,25 @@ def test_a_request_answered_by_silence_is_repeated_once_and_then_the_connection_
     drive = Drive("v2").listed()
     drive.acked(but="trades.BTC-USD")
     drive.snapshot()
-    for _ in range(99):
+    for _ in range(49):
         drive.wait(0.1)
         drive.delta()
     assert drive.notes() == []
     drive.wait(0.1)
     assert scopes(drive.sent[-1:]) == ["subscribe trades"]
     assert drive.trust() is Trust.LIVE
-    for _ in range(99):
+    for _ in range(49):
         drive.delta()
         drive.wait(0.1)
     drive.wait(0.2)
+    assert drive.reasons() == [(RPC, Reason.ACK_TIMEOUT)]
+
+
+def test_a_connection_is_given_up_once_however_many_requests_go_unanswered() -> None:
+    drive = Drive("v2").listed()
+    drive.wait(5.0)
+    assert drive.notes() == ["stream_renewed"] * len(spec.KINDS)
+    drive.wait(5.0)
     assert drive.reasons() == [(RPC, Reason.ACK_TIMEOUT)]
 
 
