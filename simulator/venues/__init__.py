@@ -13,6 +13,7 @@ VENUE_CLASSES: dict[str, str] = {
     "extended": "simulator.venues.extended.venue:Extended",
     "hyperliquid": "simulator.venues.hyperliquid.venue:Hyperliquid",
     "lighter": "simulator.venues.lighter.venue:Lighter",
+    "paradex": "simulator.venues.paradex.venue:Paradex",
 }
 """``module:class``, imported only for the venues of the run."""
 

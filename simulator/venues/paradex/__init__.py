@@ -1,0 +1,1 @@
+"""Paradex: requests and answers are text, data is SBE binary."""
