@@ -18,8 +18,8 @@ from connectors.effects import Count, Effects, Now, Reconnect
 from connectors.feed import MarketFeed, Prices
 from connectors.polls import StandIns
 
-CALM_NS: Final = 60_000_000_000
-"""A market not mended for so long is mended at once when it next fails."""
+HELD_NS: Final = 10_000_000_000
+"""A book that fails again sooner after it was mended was not mended; after this, it is mended at once."""
 FIRST_WAIT_NS: Final = 500_000_000
 LAST_WAIT_NS: Final = 30_000_000_000
 
@@ -28,11 +28,9 @@ class _Mending(msgspec.Struct):
     wanted: int | None = None
     """When it is to be mended; ``None``: nothing is wrong, or what was done about it is still to show."""
     not_before: int = 0
-    last: int | None = None
-    streak: int = 0
-    """Mends without a calm time between them."""
     tries: int = 0
-    """Mends since the book was last live."""
+    """Mends since the book was last in order for ``HELD_NS``."""
+    live_since: int | None = None
 
 
 class Recovery:
@@ -83,13 +81,13 @@ class Recovery:
         feed = self._feeds[market]
         return feed.invalidate_quote(trust) if feed.trust is Trust.REST else feed.invalidate(trust, quote=quote)
 
-    def live(self, market: str) -> None:
+    def live(self, market: str, now: Now) -> None:
         """The stream's book is live (again). Cheap while nothing was wrong."""
         if market in self._stand_ins:
             self._stand_ins.served(market)
         if market in self._sick:
             self._sick.discard(market)
-            self._mending[market].wanted, self._mending[market].tries = None, 0
+            self._mending[market].wanted, self._mending[market].live_since = None, now.mono
 
     def others_live(self, market: str) -> bool:
         """Whether any other market's book is live: then the connection itself is in order."""
@@ -101,6 +99,9 @@ class Recovery:
         ``alone``: the others are in order, so mending it alone comes first.
         """
         mending = self._mending[market]
+        if mending.live_since is not None and now.mono - mending.live_since >= HELD_NS:
+            mending.tries = mending.not_before = 0
+        mending.live_since = None
         if alone and (mending.tries < self._limit or now.mono < self._spare_until):
             self._sick.add(market)
             mending.wanted = max(now.mono, mending.not_before)
@@ -114,10 +115,8 @@ class Recovery:
         for market in self._sick:
             mending = self._mending[market]
             if mending.wanted is not None and mending.wanted <= now.mono:
-                calm = mending.last is None or now.mono - mending.last >= CALM_NS
-                mending.streak = 1 if calm else mending.streak + 1
-                mending.not_before = now.mono + min(LAST_WAIT_NS, FIRST_WAIT_NS << min(mending.streak - 1, 10))
-                mending.last, mending.wanted, mending.tries = now.mono, None, mending.tries + 1
+                mending.not_before = now.mono + min(LAST_WAIT_NS, FIRST_WAIT_NS << min(mending.tries, 10))
+                mending.wanted, mending.tries = None, mending.tries + 1
                 found.append(market)
         return found
 

@@ -348,7 +348,7 @@ class Hyperliquid:
         trouble = market.trouble
         if trouble is None or trouble[0] is not Reason.CROSSED_BOOK:
             self._streams.data(market.key, now)
-            self._recovery.live(market.id)
+            self._recovery.live(market.id, now)
         else:
             # Nothing is usable until the venue shows a book that can be believed.
             effects += self._recovery.lost(market.id, Trust.RESYNC, now)

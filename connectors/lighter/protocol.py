@@ -116,6 +116,8 @@ class Lighter:
 
     def received(self, conn: str, frame: bytes, binary: bool, now: Now) -> Effects:  # noqa: FBT001
         """Digest one frame."""
+        if binary:
+            return [Reject(conn, "binary frame", frame)]
         try:
             message = messages.decode(frame)
             return self._handlers[type(message)](message, now)
@@ -346,7 +348,7 @@ class Lighter:
             return [IGNORED]
         effects = market.snapshot(frame.order_book, now)
         if market.trouble is None:
-            self._recovery.live(market.id)
+            self._recovery.live(market.id, now)
         return self._settle(market, effects, now)
 
     def _on_difference(self, frame: messages.Difference, now: Now) -> Effects:
