@@ -35,8 +35,6 @@ from connectors.paradex.messages import (
 
 IGNORED: Final = Count(Counter.IGNORED_FRAMES.label)
 DUPLICATE: Final = Count(Counter.DUPLICATES.label)
-NEVER: Final = -1
-"""Number of no request: frames that wait for its acknowledgement wait until the channel is asked for again."""
 
 
 class BookError(VenueError):
@@ -135,7 +133,7 @@ class Market:
         self._stats: tuple[float | None, float | None, float | None] = (None, None, None)
         self._figured: int | None = None
         self._funded = 0
-        self._digits = NEVER
+        self._digits = -1
         """Digits of the funding rate last published: while it is fresh no coarser one replaces it."""
 
     def resolve(self, rows: list[MarketRow], wall_ns: int) -> Effects:
@@ -215,16 +213,16 @@ class Market:
         return self.feed.invalidate_quote(Trust.STALE)
 
     def remedy(self, now: Now, *, alone: bool, others_live: bool) -> Remedy:
-        """How to rebuild the book: ``alone`` where that may help, else with the connection.
+        """How to rebuild the book: ``alone`` where that may help or others are live, else with the connection.
 
         But not again and again at the cost of markets that are well: then it waits for its next turn.
         """
         self._repairs = [time for time in self._repairs if now.mono - time < spec.RESYNC_WINDOW_NS]
-        if alone and len(self._repairs) < spec.RESYNCS:
+        if (alone or others_live) and len(self._repairs) < spec.RESYNCS:
             self._repairs.append(now.mono)
             return Remedy.RESUBSCRIBE
         if others_live and self._cost is not None and now.mono - self._cost < spec.SPARE_NS:
-            self.fence, self.cooling = NEVER, True
+            self.cooling = True
             return Remedy.WAIT
         self._cost = now.mono
         self._repairs.clear()

@@ -221,7 +221,7 @@ class Paradex:
         effects.append(Note("warning", "resync", {"market": m.name, "reason": reason.value, "why": why}))
         if remedy is Remedy.RESUBSCRIBE:
             return [*effects, Count(Counter.RESYNCS.label), *self._subscribe_anew(m, "book", now)]
-        self._streams.request(self._stream(m, "book", Patience(first_ns=spec.COOL_NS), now))
+        self._streams.request(self._stream(m, "book", Patience(None, spec.COOL_NS, self._stale), now))
         return effects
 
     def _overdue(self, m: Market, stream: Stream, verdict: Verdict, now: Now) -> Effects:
