@@ -6,6 +6,7 @@ from typing import assert_never
 
 import msgspec
 
+from bus.accounting import Ledger
 from bus.events import (
     NO_MARKET,
     USABLE,
@@ -76,11 +77,13 @@ class Engine:
         self.steps = WallSteps()
         self.rx = RxStats()
         self.losses = Losses()
+        self.ledger = Ledger()
         self._audit = Audit(now_mono)
         self._wall_offset = now_wall - now_mono
 
     def took(self, item: Item) -> None:
         """Take what the bus delivered."""
+        self.ledger.take(item)
         match item:
             case Message():
                 self.rx.raw[item.kind] = self.rx.raw.get(item.kind, 0) + 1

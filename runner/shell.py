@@ -32,6 +32,8 @@ SLICE_NS: Final = 100 * MS
 """Longest wait for the bus: a publisher that comes back to the own producer, or SIGTERM, waits no longer."""
 BUSY_NS: Final = 20 * MS
 """The same while the own producer has something left to send."""
+ATTEND_NS: Final = 5 * MS
+"""Between looks at the own producer: it speaks a few times a second, and asking costs as much as an event."""
 BATCH: Final = 1_000
 """Messages taken in one go: some ten ms of work, by which a tick may be late."""
 COMPLAIN_NS: Final = 60_000 * MS
@@ -85,6 +87,7 @@ class Shell:
         epoch = new_epoch()
         self._engine = Engine(plan(settings), *clock.now())
         self._missed = 0
+        self._attended = 0
         self._telemetry, self._stats = self._outputs()
         self._subscriber = Subscriber(settings, kinds=KINDS, books=False, name="runner")
         self._counters = self._subscriber.counters
@@ -149,6 +152,9 @@ class Shell:
                 self._engine.cap_hits = self._counters.add(Counter.CAP_HITS)
 
     def _attend(self, mono: int) -> None:
+        if mono < self._attended + ATTEND_NS:
+            return
+        self._attended = mono
         self._producer.attend()
         if self._pulse.deadline <= mono:
             self._producer.publish(NO_MARKET, self._pulse.beat(clock.usage(), mono), clock.wall(), mono)
@@ -184,7 +190,7 @@ class Shell:
                 "telemetry_failures": self._counters.get(Counter.TELEMETRY_FAILURES),
                 "counters": self._counters.snapshot(),
             }
-            body["system"] = view.system(engine, mono, wall, {}, own)
+            body["system"] = view.system(engine, mono, wall, own)
         return body
 
     def _audit(self, fields: Fields) -> None:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bus.events import Check, Funding, Reconnect, Stats
+from runner import accounts
 from runner.engine import Engine
 from runner.freshness import MS, to_ms
 from runner.percentiles import Summary
@@ -68,8 +69,8 @@ def market_detail(engine: Engine, now_mono: int, now_wall: int) -> Body:
     }
 
 
-def system(engine: Engine, now_mono: int, now_wall: int, delivery: Mapping[str, object], runner: Body) -> Body:
-    """Processes, delivery and the runner itself; ``delivery`` and ``runner`` are added to what the engine knows."""
+def system(engine: Engine, now_mono: int, now_wall: int, runner: Body) -> Body:
+    """Processes, delivery and the runner itself; ``runner`` is added to what the engine knows of that."""
     return {
         "window_ms": engine.plan.window_s * 1_000,
         "processes": engine.processes.told(now_mono, now_wall),
@@ -80,7 +81,7 @@ def system(engine: Engine, now_mono: int, now_wall: int, delivery: Mapping[str, 
             "lost": engine.losses.by_venue(),
             "heals": engine.losses.heals,
             "slowest_heal_ms": engine.losses.slowest_heal_ms,
-            **delivery,
+            "accounts": accounts.told(engine.ledger.balances()),
         },
         "runner": {
             "unexpected": dict(engine.unexpected),
