@@ -121,9 +121,10 @@ class Engine:
             case _:
                 assert_never(event)
 
-    def tick(self, now_mono: int, now_wall: int) -> None:
-        """Measure everything."""
-        if self.steps.tick(now_mono, now_wall):
+    def tick(self, now_mono: int, now_wall: int) -> bool:
+        """Measure everything. Whether the wall clock was stepped since the last tick."""
+        stepped = self.steps.tick(now_mono, now_wall)
+        if stepped:
             # What was observed by the clock as it was says nothing of the venues any more.
             for venue in self.venues.values():
                 venue.skew.clear()
@@ -131,6 +132,7 @@ class Engine:
         for venue in self.venues.values():
             venue.tick(now_mono, now_wall)
         self.ticks += 1
+        return stepped
 
     def reconnects(self) -> dict[str, dict[str, int]]:
         """Reconnects by venue and reason, over all lines and runs of its connector that were heard of."""

@@ -164,7 +164,9 @@ class Shell:
         engine = self._engine
         self._pulse.late(due, mono)
         engine.late_tick_ms = max(engine.late_tick_ms, (mono - due) // MS)
-        engine.tick(mono, wall)
+        if engine.tick(mono, wall):
+            self._counters.add(Counter.CLOCK_JUMPS)
+            self._log.warning("clock_stepped", by_ms=engine.steps.last_step_ms)
         parts = view.LAST_PARTS if last else view.parts_due(engine.ticks - 1, self._settings.runner.tick_ms)
         body = self._body(parts, mono, wall)
         if self._telemetry is not None and not self._telemetry.write(msgspec.json.encode(body), mono):

@@ -116,7 +116,7 @@ def test_a_step_of_the_wall_clock_moves_only_the_event_age_and_is_marked() -> No
     runner.tick(MONO + S, WALL + S)
     before = runner.venues["aster"].aging
     assert (before.age_ms, before.event_age_ms) == (1_000, 1_000)
-    runner.tick(MONO + 2 * S, WALL + 3_602 * S)
+    assert runner.tick(MONO + 2 * S, WALL + 3_602 * S) is True
     after = runner.venues["aster"].aging
     assert (after.age_ms, after.event_age_ms) == (2_000, 3_602_000)
     assert (runner.steps.count, runner.steps.last_step_ms) == (1, 3_600_000)
