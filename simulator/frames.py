@@ -107,6 +107,9 @@ class Cut:
     how: Literal["fin", "rst"] = "fin"
 
 
+Mode = Literal["serve", "refuse", "blackhole", "accept_close", "accept_reset"]
+"""What a port does with a connect."""
+
 Step = Send | Later | Drip | Raw | Cut
 
 

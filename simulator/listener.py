@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-Mode = Literal["serve", "refuse", "blackhole", "accept_close", "accept_reset"]
+    from simulator.frames import Mode
+
 BACKLOG = 512
 
 

@@ -1,9 +1,12 @@
-"""Puts faults in force and takes them out: ports, open connections, clocks, and the times of everything."""
+"""Puts faults in force and takes them out: ports, open connections, clocks, and the times of everything.
+
+It owns no socket, clock or timer: what it acts upon is handed to it, by the interfaces below.
+"""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from simulator.fault_hook import FaultHook, Refuser, close_frame
 from simulator.faults import Fault, FaultError, Register, Request, read_request
@@ -13,33 +16,114 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
     from random import Random
 
-    from simulator.clock import Clock
-    from simulator.listener import Listener, Mode
-    from simulator.scheduler import Scheduler, Timer
-    from simulator.session import Session
-    from simulator.venue import Venue
+    from simulator.frames import Connection, Mode, Step
+    from simulator.truth import Truth
 
 SKEW_STEP_S = 0.25
 """A drifting clock is moved so often; printed times are exact in between."""
 AGE_CHECK_S = 0.05
 
 
+class Clock(Protocol):
+    """Wall clock in nanoseconds, monotonic clock in seconds."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds for deadlines."""
+
+
+class Skewable(Protocol):
+    """A venue's own clock."""
+
+    def set_skew(self, skew_us: int) -> None:
+        """Print times shifted by so much."""
+
+
+class Timer(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> None:
+        """Never call again."""
+
+
+class Timers(Protocol):
+    """Makes timers."""
+
+    def after(self, seconds: float, callback: Callable[[], object], /) -> Timer:
+        """Call once."""
+
+    def every(self, period: float, callback: Callable[[], object], /, *, first: float | None = None) -> Timer:
+        """Call again and again."""
+
+
+class Session(Protocol):
+    """An open connection."""
+
+    @property
+    def connection(self) -> Connection:
+        """What is known of it."""
+
+    def take(self, steps: tuple[Step, ...], /) -> None:
+        """Send what is not the venue's own."""
+
+    def drop(self, how: str, /) -> None:
+        """End it by ``fin`` or ``rst``."""
+
+    def faults_changed(self) -> None:
+        """Let go of what a fault held back that is over."""
+
+
+class Venue(Protocol):
+    """One venue."""
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+
+    @property
+    def sessions(self) -> Mapping[int, Session]:
+        """Open connections."""
+
+    @property
+    def truths(self) -> Mapping[str, Truth]:
+        """Markets."""
+
+    @property
+    def clock(self) -> Skewable:
+        """What it believes the time is."""
+
+    def market_in(self, text: str, /) -> str | None:
+        """The one market that a text names."""
+
+    def refusal(self, text: str, /) -> bytes | None:
+        """Its refusal of a subscription; None for other messages."""
+
+
+class Port(Protocol):
+    """Where a venue listens."""
+
+    def switch(self, mode: Mode, /) -> Coroutine[Any, Any, None]:
+        """Change what happens to connects."""
+
+
 class Mischief:
     """The faults of a run. ``spawn`` runs a coroutine (ports open and close on the loop)."""
 
     def __init__(
-        self, clock: Clock, scheduler: Scheduler, rng: Random, spawn: Callable[[Coroutine[Any, Any, None]], None]
+        self, clock: Clock, timers: Timers, rng: Random, spawn: Callable[[Coroutine[Any, Any, None]], None]
     ) -> None:
         self.register = Register()
         self.hook = FaultHook(self.register, rng)
         self._clock = clock
-        self._scheduler = scheduler
+        self._callbacks = timers
         self._spawn = spawn
         self._venues: Mapping[str, Venue] = {}
-        self._listeners: Mapping[str, Listener] = {}
+        self._listeners: Mapping[str, Port] = {}
         self._timers: dict[str, list[Timer]] = {}
 
-    def attach(self, venues: Mapping[str, Venue], listeners: Mapping[str, Listener]) -> None:
+    def attach(self, venues: Mapping[str, Venue], listeners: Mapping[str, Port]) -> None:
         """Learn what there is to spoil."""
         self._venues, self._listeners = venues, listeners
         self.hook.venues = {name: _VenueText(venue) for name, venue in venues.items()}
@@ -63,7 +147,7 @@ class Mischief:
     def _schedule(self, request: Request) -> Fault:
         fault = self.register.add(request, self._clock.now_ns())
         if request.at_s:
-            self._timer(fault, self._scheduler.after(request.at_s, lambda: self._begin(fault)))
+            self._timer(fault, self._callbacks.after(request.at_s, lambda: self._begin(fault)))
         else:
             self._begin(fault)
         return fault
@@ -95,7 +179,7 @@ class Mischief:
         if not fault.kind.lasting:
             self._end(fault)
         elif fault.request.for_s is not None:
-            self._timer(fault, self._scheduler.after(fault.request.for_s, lambda: self._end(fault)))
+            self._timer(fault, self._callbacks.after(fault.request.for_s, lambda: self._end(fault)))
 
     def _end(self, fault: Fault) -> None:
         for timer in self._timers.pop(fault.id, []):
@@ -121,14 +205,14 @@ class Mischief:
             case "maintenance":
                 self._end_sessions(fault, "close")
             case "lifetime":
-                self._timer(fault, self._scheduler.every(AGE_CHECK_S, lambda: self._end_old(fault), first=0.0))
+                self._timer(fault, self._callbacks.every(AGE_CHECK_S, lambda: self._end_old(fault), first=0.0))
             case "ping_flood":
                 self._repeat(fault, lambda number: Frame(str(number).encode(), "ping", op=Op.PING))
             case "inject":
                 text = fault.text("text").encode()
                 self._repeat(fault, lambda _: Frame(text, "control"))
             case "clock_skew":
-                self._timer(fault, self._scheduler.every(SKEW_STEP_S, self._skew, first=0.0))
+                self._timer(fault, self._callbacks.every(SKEW_STEP_S, self._skew, first=0.0))
             case _:
                 if fault.kind.where == "port":
                     self._ports(fault)
@@ -184,7 +268,7 @@ class Mischief:
 
         rate = fault.number("per_s")
         if rate:
-            self._timer(fault, self._scheduler.every(1 / rate, once, first=0.0))
+            self._timer(fault, self._callbacks.every(1 / rate, once, first=0.0))
         else:
             once()
 

@@ -180,3 +180,8 @@ def simulate() -> Iterator[Callable[..., Running]]:
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture
+def lighter(simulate: Callable[..., Running]) -> Running:
+    return simulate(venues=("lighter", "hyperliquid"), limits="count")

@@ -7,7 +7,8 @@ import contextlib
 
 import pytest
 
-from simulator.listener import Listener, Mode
+from simulator.frames import Mode
+from simulator.listener import Listener
 
 
 class Echo(asyncio.Protocol):
