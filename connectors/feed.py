@@ -242,6 +242,7 @@ class Touches:
     def __init__(self, window_ns: int) -> None:
         """``window_ns``: how long after it was replaced a touch still counts."""
         self._window = window_ns
+        self._began = 0
         self._shown: deque[tuple[int, float | None, float | None]] = deque()
 
     def clear(self) -> None:
@@ -251,16 +252,24 @@ class Touches:
     def show(self, bid_px: float | None, ask_px: float | None, now: Now) -> None:
         """The touch from now on."""
         shown = self._shown
-        if not shown or shown[-1][1] != bid_px or shown[-1][2] != ask_px:
-            shown.append((now.mono, bid_px, ask_px))
+        if not shown:
+            self._began = now.mono
+        elif shown[-1][1] == bid_px and shown[-1][2] == ask_px:
+            return
+        shown.append((now.mono, bid_px, ask_px))
 
     def differs(self, other: Touches, now: Now) -> float | None:
-        """How far apart the two are as a fraction of the price, 0.0 if they agree, ``None`` while one shows nothing."""
+        """How far apart the two are as a fraction of the price, 0.0 if they agree.
+
+        ``None`` while one shows nothing, or has not shown enough for the other to be found in it.
+        """
         if not self._shown or not other._shown:
             return None
         mine, theirs = self._shown[-1], other._shown[-1]
         if other._has(mine, now) or self._has(theirs, now):
             return 0.0
+        if now.mono - max(self._began, other._began) < self._window:
+            return None
         return max(apart(mine[1], theirs[1]), apart(mine[2], theirs[2]))
 
     def _has(self, touch: tuple[int, float | None, float | None], now: Now) -> bool:
