@@ -279,7 +279,7 @@ class DiffBook:
         self._proofs.restart()
         self.chain.keep = spec.HISTORY
         self.strikes = self._misfits = 0
-        self._want = now.mono + self._check
+        self._want = now.mono + spec.RECHECK_NS
         return self._publish(levels, reach, now)
 
     def _publish(self, levels: Levels, reach: Span, now: Now) -> Effects:

@@ -177,11 +177,10 @@ class Aster:
             effects = route.handle(data, now)
         except VenueError as error:
             return self._armed(self._bad(conn, push.stream, frame, error.problem, now), now)
-        for effect in effects:
-            # Events alone never bring a deadline nearer.
-            if type(effect) is not Emit:
-                return self._armed(effects, now)
-        return effects
+        # What a live market says in events alone never brings a deadline nearer.
+        if effects and all(type(effect) is Emit for effect in effects):
+            return effects
+        return self._armed(effects, now)
 
     def _other(self, conn: str, frame: bytes, problem: str, now: Now) -> Effects:
         """A frame that is no push of ours: an answer, a refusal, a push of another kind, or rubbish."""

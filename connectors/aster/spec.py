@@ -97,7 +97,7 @@ REST_FALLBACK_AFTER_NS: Final = 2 * SECOND
 PROOF_NS: Final = 2 * SECOND
 """A snapshot that differs from a silent book proves that its stream is dead when no diff has followed for so long."""
 RECHECK_NS: Final = SECOND
-"""A difference at one id is looked at again after so long before it is believed."""
+"""A fresh book is proven after so long, and a difference at one id looked at again before it is believed."""
 LASTING_NS: Final = 500 * MS
 """Age of a difference with REST that is believed: the second in a row."""
 QUOTE_LASTING_NS: Final = 5 * SECOND

@@ -121,6 +121,19 @@ def test_three_snapshots_older_than_the_diffs_end_the_connection_and_waits_keep_
     assert desk.asked("book")
 
 
+def test_a_diff_that_shows_the_snapshot_to_be_too_old_has_the_next_one_asked_for_soon() -> None:
+    desk = Desk()
+    desk.live()
+    desk.frame(depth(1_100, 1_000, [(100.1, 1.0)]))
+    desk.answer("book", snapshot(1_050))
+    assert desk.frame(depth(1_200, 1_100)) == []
+    desk.wait(0.24)
+    assert not desk.asked("book")
+    desk.wait(0.02)
+    desk.answer("book", snapshot(1_150))
+    assert desk.trust[BTC] is Trust.LIVE
+
+
 def test_crossed_snapshots_are_counted_and_end_the_connection() -> None:
     desk = Desk()
     desk.ready()
