@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from simulator.fault_frames import EFFECTS
 from simulator.frames import Answer, Connection, Frame, Hook, Later, Op, Send, Step
@@ -111,16 +111,14 @@ class FaultHook(Hook):
         return None
 
 
-class Refuser:
+class Refuser(Protocol):
     """What the hook asks a venue: which market a message names, and how it would refuse a subscription."""
 
     def market_in(self, message: str | bytes) -> str | None:
         """Our id of the market that a message or a path names."""
-        raise NotImplementedError
 
     def refusal(self, message: str | bytes) -> bytes | None:
         """The venue's error reply if the message subscribes to something, else None."""
-        raise NotImplementedError
 
 
 def eligible(fault: Fault, frame: Frame) -> bool:

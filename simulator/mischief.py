@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
-from simulator.fault_hook import FaultHook, Refuser, close_frame
+from simulator.fault_hook import FaultHook, close_frame
 from simulator.faults import Fault, FaultError, Register, Request, read_request
 from simulator.frames import Frame, Op, Send
 
@@ -286,7 +286,7 @@ class Mischief:
             venue.clock.set_skew(round(total * 1e6))
 
 
-class _VenueText(Refuser):
+class _VenueText:
     """Finds markets in what clients send, and refuses subscriptions in the venue's words."""
 
     def __init__(self, venue: Venue) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.book import Book, Levels
 from simulator.fault_frames import flipped, retyped
-from simulator.fault_hook import FaultHook, Refuser
+from simulator.fault_hook import FaultHook
 from simulator.faults import Fault, Register, read_request
 from simulator.frames import Connection, Cut, Drip, Frame, Kind, Later, Op, Raw, Send, Step
 
@@ -18,7 +18,7 @@ SERVED = {"aster": {"BTC-PERP", "ETH-PERP"}, "lighter": {"BTC-PERP"}}
 BOOK = Book({100: 5, 99: 6}, {101: 7, 102: 8})
 
 
-class Names(Refuser):
+class Names:
     def market_in(self, message: str | bytes) -> str | None:
         return "BTC-PERP" if "BTC" in str(message) else None
 

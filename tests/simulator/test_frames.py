@@ -21,7 +21,11 @@ def test_wire_frames_carry_their_opcode() -> None:
 def test_the_plain_hook_passes_everything() -> None:
     hook, frame = Hook(), Frame(b"{}", "delta", "BTC-PERP")
     assert hook.idle
-    assert hook.outgoing(Connection(1, "aster", "/ws", "", 0.0), frame, 0.0) == (Send(frame),)
+    connection = Connection(1, "aster", "/ws", "", 0.0)
+    assert hook.outgoing(connection, frame, 0.0) == (Send(frame),)
+    assert hook.opened(connection, 0.0) == ()
+    assert hook.incoming(connection, "x", 0.0) is None
+    assert not hook.active("f1")
     assert hook.handshake("aster", "/ws", 0.0) is None
     assert hook.rest("aster", "/x", 0.0) is None
 

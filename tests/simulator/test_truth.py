@@ -146,6 +146,13 @@ def test_time_and_sequence_do_not_go_back() -> None:
         truth.step(rng, LIVELY, seq=101, now_us=999_999)
 
 
+def test_a_step_without_liveliness_changes_nothing() -> None:
+    truth, rng = market()
+    before = levels(truth.book)
+    version = truth.step(rng, Pace(edits=0, move=0.0, trade=0.0), seq=101, now_us=1_000_001)
+    assert (version.changes, version.trades, levels(truth.book)) == ((), (), before)
+
+
 def test_an_idle_step_changes_nothing_but_the_sequence() -> None:
     truth, _ = market()
     before = levels(truth.book)
