@@ -66,6 +66,11 @@ class Chain:
         self.held: list[tuple[Header, list[bytes]]] = []
 
     @property
+    def unwell(self) -> bool:
+        """Whether anything is left to heal."""
+        return self.sync is not Sync.OK or self.since is not None
+
+    @property
     def trust(self) -> Trust | None:
         """What the last event said."""
         return None if self.event is None else self.event.trust

@@ -90,10 +90,10 @@ class Losses:
         chain.known = True
         chain.held.clear()
         chain.next, chain.accounted = 1, 0
-        if chain.is_log:
-            self._report(chain, Why.RESTART, None, now)
-        else:
-            self.broken(chain, Why.RESTART, now)
+        self._report(chain, Why.RESTART, None, now)
+        if not chain.is_log:
+            chain.sync = Sync.BROKEN if chain.is_book else Sync.SUSPECT
+            self.tell(chain, now, trusted=False)
             self._asking.well(chain)
 
     def _report(self, chain: Chain, why: Why, missing: tuple[int, int] | None, now: int) -> None:

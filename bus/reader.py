@@ -224,11 +224,15 @@ class Reader:
         else:
             # Whole state or a log event after a hole, or the message that clears a suspicion.
             self._losses.missing(followed, header.seq - 1, Why.HOLE, now)
-            if self._take(kind, followed, header, frames, now) and followed.sync is Sync.SUSPECT:
+            if self._take(kind, followed, header, frames, now) and followed.unwell:
                 self._losses.heal(followed, now)
 
     def _rebuild(self, followed: Chain, header: Header, frames: list[bytes], sync: Sync, now: int) -> None:
         """Begin anew with a whole book."""
+        if followed.since is None and followed.sync is Sync.BROKEN:
+            # Nothing was reported yet: this is where we join, also when newer deltas came first.
+            followed.accounted = header.seq - 1
+            followed.next = header.seq
         self._losses.missing(followed, header.seq - 1, Why.MERGED, now)
         followed.sync = sync
         if self._take("book", followed, header, frames, now) and sync is Sync.OK:
@@ -374,7 +378,8 @@ class Reader:
         for followed in answered:
             if followed.sync is Sync.RESTORING:
                 self._splice(followed, now)
-            if followed.sync in {Sync.RESTORING, Sync.SUSPECT} and not (followed.run and followed.run.silent):
+            silent = followed.run is not None and followed.run.silent
+            if followed.unwell and followed.sync is not Sync.BROKEN and not silent:
                 self._losses.heal(followed, now)
         self._following = True
         self.asking.answered(now)

@@ -1,0 +1,469 @@
+"""Producers, a publisher and consumers in memory, with every pipe between them and everything that can befall it.
+
+All parts are the product's own; only sockets and clocks are replaced. After every step of a consumer its books are
+compared with the truth of the moment that they claim to show.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+from bus.accounting import Ledger
+from bus.book import Book as Levels
+from bus.chains import Interest
+from bus.counters import Counters
+from bus.events import NO_MARKET, Bbo, Book, BusEvent, Delta, Side, Source, Stats, Trade, Trust
+from bus.items import Item, Message
+from bus.outbox import Outbox
+from bus.process import Pulse, Usage
+from bus.reader import Reader
+from bus.wire import encode_header
+from publisher.cache import Cache
+from publisher.service import Service
+
+MS = 1_000_000
+SECOND = 1_000 * MS
+WALL = 1_790_000_000 * SECOND
+MARKETS = ("BTC-PERP", "ETH-PERP")
+Flat = tuple[list[float], list[float], list[float], list[float]]
+
+
+class Clock:
+    """Monotonic ns, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Market:
+    """One market at its venue: the true book, and what was ever published of it by version (``venue_seq``)."""
+
+    def __init__(self) -> None:
+        self.levels = Levels()
+        self.version = 0
+        self.rebuild = 0
+        self.trust = Trust.RESYNC
+        self.history: dict[int, tuple[Flat, bool]] = {}
+        self.quotes: dict[int, tuple[float, bool]] = {}
+        self.quote = 0
+
+    def record(self) -> int:
+        self.version += 1
+        self.history[self.version] = (self.levels.levels(), self.trust is Trust.LIVE)
+        return self.version
+
+    def whole(self, draw: Random) -> Book:
+        if self.trust is not Trust.LIVE:
+            self.rebuild += 1
+            self.trust = Trust.LIVE
+            self.levels.replace(*_levels(draw, 4))
+        version = self.record()
+        return Book(version, version, self.trust, self.rebuild, Source.STREAM, *self.levels.levels())
+
+    def change(self, draw: Random) -> Book | Delta:
+        if self.trust is not Trust.LIVE:
+            return self.whole(draw)
+        changes = _levels(draw, draw.choice((0, 1, 1, 2, 200)))
+        self.levels.apply(*changes)
+        version = self.record()
+        return Delta(version, version, self.trust, self.rebuild, *changes)
+
+    def invalidate(self) -> Delta | None:
+        if not self.rebuild:
+            return None
+        self.trust = Trust.RESYNC
+        version = self.record()
+        return Delta(version, version, self.trust, self.rebuild, [], [], [], [])
+
+    def touch(self, draw: Random) -> Bbo:
+        self.quote += 1
+        usable = draw.random() < 0.8
+        self.quotes[self.quote] = (float(self.quote), usable)
+        trust = Trust.LIVE if usable else Trust.STALE
+        return Bbo(self.quote, self.quote, trust, 1, Source.STREAM, float(self.quote), 1.0, None, None)
+
+
+def _levels(draw: Random, count: int) -> Flat:
+    bids = [float(draw.randint(1, 400)) for _ in range(count)]
+    asks = [float(draw.randint(401, 800)) for _ in range(count)]
+    sizes = [float(draw.randint(0, 3)) for _ in range(2 * count)]
+    return bids, sizes[:count], asks, sizes[count:]
+
+
+class Producer:
+    """A connector: its venue's markets survive its restarts, everything else of it does not."""
+
+    def __init__(self, world: World, venue: str, epoch: int) -> None:
+        self.world = world
+        self.venue = venue
+        self.paused = False
+        self.counters = Counters()
+        self.pipe: deque[list[bytes]] | None = None
+        """Towards the publisher; ``None``: not connected."""
+        self.noticed = True
+        self.outbox = Outbox(venue, epoch, "a", self.counters, self._send, world.log_room, world.clock)
+        self.pulse = Pulse(1, epoch, self.counters)
+
+    def _send(self, frames: list[bytes]) -> bool:
+        if self.pipe is None:
+            return True  # the connection is gone and nobody knows yet
+        if len(self.pipe) >= self.world.pipe_room:
+            return False
+        self.pipe.append(frames)
+        return True
+
+    def publish(self, market: str, event: BusEvent | None) -> None:
+        if event is not None:
+            self.outbox.publish(market, event, WALL + self.world.clock.now, self.world.clock.now)
+
+    def attend(self) -> None:
+        if self.pipe is None and not self.noticed:
+            self.noticed = True
+            self.outbox.left()
+        if self.pipe is None and self.world.publisher is not None:
+            self.pipe = deque()
+            self.world.publisher.pipes.append(self.pipe)
+            self.noticed = False
+            self.outbox.joined(b"", self.world.clock.now)
+        if self.outbox.deadline is not None and self.outbox.deadline <= self.world.clock.now:
+            self.outbox.flush(self.world.clock.now)
+
+    def beat(self) -> None:
+        self.publish(NO_MARKET, self.pulse.beat(Usage(1, 1.0), self.world.clock.now))
+
+
+class Publisher:
+    """One life of the publisher."""
+
+    def __init__(self, world: World, epoch: int) -> None:
+        self.world = world
+        self.counters = Counters()
+        self.cache = Cache(self.counters, world.cached_deltas, 1 << 20)
+        self.service = Service(self.cache, self.counters, 50)
+        self.pipes: list[deque[list[bytes]]] = []
+        self.epoch = epoch
+        self.outbox = Outbox("publisher", epoch, "a", self.counters, self._out, 10, world.clock)
+        self.outbox.joined(b"", world.clock.now)
+        self.pulse = Pulse(2, epoch, self.counters)
+
+    def forward(self, draw: Random) -> bool:
+        """Pass on one message of any producer; False when there is none."""
+        waiting = [pipe for pipe in self.pipes if pipe]
+        if not waiting:
+            return False
+        frames = draw.choice(waiting).popleft()
+        if self.cache.store(frames):
+            self._out(frames, stored=True)
+        for prefix in self.cache.wanted:
+            self.service.ask(prefix, self.world.clock.now)
+        self.cache.wanted.clear()
+        return True
+
+    def serve(self, most: int) -> None:
+        self.service.pump(self._answer, most)
+        while self.service.wanted:
+            prefix = self.service.wanted.popleft()
+            for producer in self.world.producers.values():
+                if producer.pipe in self.pipes:
+                    producer.outbox.joined(prefix, self.world.clock.now)
+
+    def beat(self) -> None:
+        self.cache.beaten()
+        self.outbox.publish(NO_MARKET, self.pulse.beat(Usage(1, 1.0), self.world.clock.now), 1, self.world.clock.now)
+
+    def welcome(self, consumer: Consumer) -> None:
+        header = encode_header("a", self.epoch, 0, 0, 0, self.world.clock.now)
+        consumer.queue.append([consumer.hello, header, b"\xc0"])
+
+    def _out(self, frames: list[bytes], *, stored: bool = False) -> bool:
+        if not stored:
+            self.cache.store(frames)
+        for consumer in self.world.consumers:
+            if consumer.connected and len(consumer.queue) < self.world.queue_room:
+                consumer.queue.append(frames)
+        return True
+
+    def _answer(self, frames: list[bytes]) -> bool | None:
+        for consumer in self.world.consumers:
+            if consumer.identity == frames[0]:
+                if not consumer.connected:
+                    return None
+                consumer.answers.append(frames[1:])
+                return True
+        return None
+
+
+class Consumer:
+    """A reader with its queues, its accounts, and the checker."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.identity = name.encode()
+        self.hello = b"~" + self.identity
+        self.counters = Counters()
+        self.reader = Reader(Interest(), self.hello, self.counters)
+        self.connected = False
+        self.paused = False
+        self.queue: deque[list[bytes]] = deque()
+        self.answers: deque[list[bytes]] = deque()
+        self.ledger = Ledger()
+        self.trades: dict[tuple[int, str], list[int]] = {}
+
+    def connect(self) -> None:
+        if not self.connected and self.world.publisher is not None:
+            self.connected = True
+            self.world.publisher.welcome(self)
+
+    def step(self, draw: Random) -> bool:
+        """Take one message; False when there is none."""
+        now = self.world.clock.now
+        queues = [queue for queue in (self.queue, self.answers) if queue]
+        if not queues:
+            return False
+        queue = draw.choice(queues)
+        frames = queue.popleft()
+        if queue is self.queue:
+            self.reader.received(frames, now)
+        else:
+            self.reader.answered(frames, now)
+        self._settle()
+        return True
+
+    def wake(self) -> None:
+        deadline = self.reader.deadline
+        if deadline is not None and deadline <= self.world.clock.now:
+            self.reader.woken(self.world.clock.now, idle=not self.queue)
+        self._settle()
+
+    def _settle(self) -> None:
+        publisher = self.world.publisher
+        while self.reader.asking.outgoing:
+            frames = self.reader.asking.outgoing.popleft()
+            if publisher is not None and self.connected:
+                publisher.service.request(self.identity, frames, self.world.clock.now)
+        while self.reader.items:
+            self._item(self.reader.items.popleft())
+        self.check()
+
+    def _item(self, item: Item) -> None:
+        self.ledger.take(item)
+        if isinstance(item, Message) and item.kind == "trade":
+            self.trades.setdefault((item.header.epoch, item.market), []).append(item.header.seq)
+
+    def check(self) -> None:
+        """Whatever is trusted shows what was true at the moment that it claims to show."""
+        for venue, markets in self.world.markets.items():
+            for name, market in markets.items():
+                book = self.reader.chain("book", venue, name)
+                if book is not None and book.told:
+                    assert book.event is not None
+                    assert book.event.venue_seq is not None
+                    levels, usable = market.history[book.event.venue_seq]
+                    assert usable
+                    assert book.levels.levels() == levels
+                quote = self.reader.chain("bbo", venue, name)
+                if quote is not None and quote.told:
+                    assert isinstance(quote.event, Bbo)
+                    assert quote.event.venue_seq is not None
+                    assert market.quotes[quote.event.venue_seq] == (quote.event.bid_px, True)
+
+
+class World:
+    """Everything. ``do`` performs one step of a drawn story; ``quiesce`` lets all that is under way arrive."""
+
+    def __init__(
+        self,
+        *,
+        pipe_room: int = 20,
+        queue_room: int = 30,
+        log_room: int = 8,
+        cached_deltas: int = 30,
+        consumers: int = 2,
+    ) -> None:
+        self.clock = Clock()
+        self.pipe_room = pipe_room
+        self.queue_room = queue_room
+        self.log_room = log_room
+        self.cached_deltas = cached_deltas
+        self.epochs = WALL
+        self.publisher: Publisher | None = None
+        self.markets = {venue: {market: Market() for market in MARKETS} for venue in ("aster", "lighter")}
+        self.producers = {venue: Producer(self, venue, self._epoch()) for venue in self.markets}
+        self.consumers = [Consumer(self, f"c{number}") for number in range(consumers)]
+
+    def _epoch(self) -> int:
+        self.epochs += SECOND
+        return self.epochs
+
+    def do(self, step: str, seed: int) -> None:
+        draw = Random(seed)
+        self.clock.now += draw.choice((1_000, MS, 20 * MS))
+        getattr(self, f"_do_{step}")(draw)
+
+    def quiesce(self, seconds: int = 12) -> None:
+        draw = Random(1)
+        for part in self._parts():
+            part.paused = False
+        self._do_publisher_starts(draw)
+        for _ in range(seconds):
+            self._do_second(draw)
+            for _ in range(5):
+                self.clock.now += 200 * MS
+                self._flow(draw)
+        self._flow(draw)
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _parts(self) -> list[Producer | Consumer]:
+        return [*self.producers.values(), *self.consumers]
+
+    def _producer(self, draw: Random) -> Producer:
+        return self.producers[draw.choice(sorted(self.producers))]
+
+    def _venue_moves(self, draw: Random, make: str) -> None:
+        producer = self._producer(draw)
+        if producer.paused:
+            return
+        name = draw.choice(MARKETS)
+        market = self.markets[producer.venue][name]
+        for _ in range(draw.choice((1, 1, 3, 40))):
+            event: BusEvent | None
+            match make:
+                case "change":
+                    event = market.change(draw)
+                case "whole":
+                    event = market.whole(draw)
+                case "quote":
+                    event = market.touch(draw)
+                case "trade":
+                    event = Trade(1, None, Side.BUY, 1.0, 1.0, history=False)
+                case _:
+                    event = Stats(1, draw.random(), None, None)
+            producer.publish(name, event)
+
+    def _do_change(self, draw: Random) -> None:
+        self._venue_moves(draw, "change")
+
+    def _do_whole(self, draw: Random) -> None:
+        self._venue_moves(draw, "whole")
+
+    def _do_quote(self, draw: Random) -> None:
+        self._venue_moves(draw, "quote")
+
+    def _do_trade(self, draw: Random) -> None:
+        self._venue_moves(draw, "trade")
+
+    def _do_stats(self, draw: Random) -> None:
+        self._venue_moves(draw, "stats")
+
+    def _do_invalidate(self, draw: Random) -> None:
+        producer = self._producer(draw)
+        if not producer.paused:
+            name = draw.choice(MARKETS)
+            producer.publish(name, self.markets[producer.venue][name].invalidate())
+
+    def _do_attend(self, _: Random) -> None:
+        for producer in self.producers.values():
+            if not producer.paused:
+                producer.attend()
+
+    def _do_forward(self, draw: Random) -> None:
+        if self.publisher is not None:
+            for _ in range(draw.choice((1, 5, 50))):
+                self.publisher.forward(draw)
+            self.publisher.serve(draw.choice((1, 3, 100)))
+
+    def _do_consume(self, draw: Random) -> None:
+        consumer = draw.choice(self.consumers)
+        if not consumer.paused:
+            consumer.connect()
+            for _ in range(draw.choice((1, 5, 50))):
+                consumer.step(draw)
+            consumer.wake()
+
+    def _do_second(self, draw: Random) -> None:
+        self.clock.now += SECOND
+        if self.publisher is not None:
+            self.publisher.beat()
+        for producer in self.producers.values():
+            if not producer.paused:
+                producer.attend()
+                producer.beat()
+
+    def _do_flow(self, draw: Random) -> None:
+        self._flow(draw)
+
+    def _do_pause(self, draw: Random) -> None:
+        part = draw.choice(self._parts())
+        part.paused = not part.paused
+
+    def _do_publisher_starts(self, _: Random) -> None:
+        if self.publisher is None:
+            self.publisher = Publisher(self, self._epoch())
+
+    def _do_publisher_dies(self, draw: Random) -> None:
+        if self.publisher is None:
+            return
+        self.publisher = None
+        for producer in self.producers.values():
+            producer.pipe = None
+        for consumer in self.consumers:
+            self._cut(consumer, draw)
+
+    def _do_producer_dies(self, draw: Random) -> None:
+        """Killed and started again; what it had sent may still be on its way."""
+        old = self._producer(draw)
+        # Sometimes the wall clock was set back in between.
+        epoch = self._epoch() if draw.random() < 0.8 else self.epochs - draw.randrange(100) * SECOND - 1
+        self.producers[old.venue] = Producer(self, old.venue, epoch)
+        for market in self.markets[old.venue].values():
+            market.trust = Trust.RESYNC
+        for name, market in self.markets[old.venue].items():
+            self.producers[old.venue].publish(name, market.whole(draw))
+
+    def _do_connection_breaks(self, draw: Random) -> None:
+        self._cut(draw.choice(self.consumers), draw)
+
+    def _do_joins_late(self, draw: Random) -> None:
+        if len(self.consumers) < 5:
+            self.consumers.append(Consumer(self, f"late{len(self.consumers)}"))
+
+    def _do_damage(self, draw: Random) -> None:
+        """Bytes of a message to one consumer are changed."""
+        consumer = draw.choice(self.consumers)
+        if consumer.queue:
+            index = draw.randrange(len(consumer.queue))
+            frames = list(consumer.queue[index])
+            part = draw.choice((1, 2))
+            if frames[0][:1] != b"~" and frames[part]:
+                cut = draw.randrange(len(frames[part]))
+                frames[part] = frames[part][:cut] + draw.choice((b"", b"\xc1", b"\xff\xff"))
+                consumer.queue[index] = frames
+
+    def _cut(self, consumer: Consumer, draw: Random) -> None:
+        """The connection breaks: of what was under way, some had arrived."""
+        consumer.connected = False
+        consumer.answers.clear()
+        for _ in range(draw.randint(0, len(consumer.queue))):
+            consumer.queue.pop()
+
+    def _flow(self, draw: Random) -> None:
+        """Everything that can move does, until nothing is left to move."""
+        moved = True
+        while moved:
+            moved = False
+            self._do_attend(draw)
+            if self.publisher is not None:
+                for _ in range(10):
+                    moved |= self.publisher.forward(draw)
+                self.publisher.serve(100)
+            for consumer in self.consumers:
+                if not consumer.paused:
+                    consumer.connect()
+                    while consumer.step(draw):
+                        moved = True
+                    consumer.wake()
