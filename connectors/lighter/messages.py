@@ -244,8 +244,8 @@ class Order(Struct, gc=False):
 class Orders(Struct):
     """Answer to ``orderBookOrders``: single orders, best first. An unknown market has none."""
 
-    asks: list[Order] | None = None
-    bids: list[Order] | None = None
+    asks: list[Order] | None
+    bids: list[Order] | None
 
 
 Body: TypeAlias = Details | Orders
