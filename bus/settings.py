@@ -66,7 +66,7 @@ class Bus(_Section, frozen=True):
     ] = 10_000
     consumer_hwm: Annotated[
         int, Meta(ge=10, le=10_000_000, description="Messages queued for each consumer before it loses.")
-    ] = 100_000
+    ] = 20_000
     log_buffer: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Log-class events a connector holds back or can repeat.")
     ] = 4_096
@@ -267,17 +267,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def parse(data: Mapping[str, Any], environ: Mapping[str, str], *, base: str) -> Settings:
     """Settings from a parsed file, environment overrides and the directory of relative paths. Raises SettingsError."""
     tree = _plain(data)
-    if "base" in tree:
-        raise SettingsError("base", "unknown key")
+    sections = [field.name for field in msgspec.structs.fields(Settings) if field.name != "base"]
+    for key, value in tree.items():
+        if key not in sections:
+            raise SettingsError(key, "unknown key", ", ".join(sections))
+        if not isinstance(value, dict):
+            raise SettingsError(key, "not a table", f"[{key}]")
     _fill_venues(tree)
     for name, path in ENVIRONMENT.items():
         if name in environ:
             _override(tree, name, path, environ[name])
-    tree["base"] = base
-    try:
-        settings = msgspec.convert(tree, Settings)
-    except msgspec.ValidationError as error:
-        raise _readable(error) from None
+    settings = _settings(tree, base)
     if not settings.enabled:
         raise SettingsError("venues", "no venue is enabled", "enabled = true for at least one")
     return settings
@@ -289,13 +289,11 @@ def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fill_venues(tree: dict[str, Any]) -> None:
     given = tree.get("venues", {})
-    if not isinstance(given, dict):
-        raise SettingsError("venues", "not a table")
     for venue, keys in given.items():
         if venue not in DEFAULT_VENUES:
             raise SettingsError(f"venues.{venue}", "unknown venue", ", ".join(VENUES))
         if not isinstance(keys, dict):
-            raise SettingsError(f"venues.{venue}", "not a table")
+            raise SettingsError(f"venues.{venue}", "not a table", f"[venues.{venue}]")
     defaults = {venue: msgspec.to_builtins(value) for venue, value in DEFAULT_VENUES.items()}
     tree["venues"] = {venue: {**defaults[venue], **given.get(venue, {})} for venue in VENUES}
 
@@ -317,6 +315,50 @@ def _override(tree: dict[str, Any], name: str, path: tuple[str, ...], text: str)
         tree[leaf] = text
 
 
-def _readable(error: msgspec.ValidationError) -> SettingsError:
-    problem, _, where = str(error).partition(" - at `$.")
-    return SettingsError(where.rstrip("`") or "settings", problem)
+def _settings(tree: dict[str, Any], base: str) -> Settings:
+    """Convert section by section, so that every problem is reported with its whole path."""
+    sections: dict[str, Any] = {"base": base}
+    for field in msgspec.structs.fields(Settings):
+        if field.name == "venues":
+            sections["venues"] = {
+                name: _section(f"venues.{name}", keys, Venue) for name, keys in tree["venues"].items()
+            }
+        elif field.name in tree:
+            sections[field.name] = _section(field.name, tree[field.name], field.type)
+    return Settings(**sections)
+
+
+def _section(path: str, keys: dict[str, Any], section: type[_Section]) -> _Section:
+    known = [field.name for field in msgspec.structs.fields(section)]
+    for key in keys:
+        if key not in known:
+            raise SettingsError(f"{path}.{key}", "unknown key", ", ".join(known))
+    try:
+        return msgspec.convert(keys, section)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$.")
+        where = where.rstrip("`")
+        raise SettingsError(f"{path}.{where}", problem, _allowed(section, where.partition("[")[0])) from None
+
+
+def _allowed(section: type[_Section], key: str) -> str:
+    """What a key may be, in words."""
+    from msgspec import inspect
+
+    def words(kind: inspect.Type) -> str:
+        match kind:
+            case inspect.Metadata():
+                return words(kind.type)
+            case inspect.IntType():
+                return f"a whole number from {kind.ge} to {kind.le}"
+            case inspect.LiteralType():
+                return ", ".join(sorted(str(value) for value in kind.values))
+            case inspect.StrType():
+                return f"text like {kind.pattern}" if kind.pattern else "text"
+            case inspect.VarTupleType():
+                return f"a list of {kind.min_length or 0} or more: {words(kind.item_type)}"
+            case _:
+                return "true or false"
+
+    fields = inspect.type_info(section).fields  # type: ignore[attr-defined]
+    return next(words(field.type) for field in fields if field.name == key)
