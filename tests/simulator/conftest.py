@@ -184,4 +184,4 @@ def simulate() -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def lighter(simulate: Callable[..., Running]) -> Running:
-    return simulate(venues=("lighter", "hyperliquid"), limits="count")
+    return simulate(venues=("lighter", "hyperliquid"), limits="count", frames_per_second=60)
