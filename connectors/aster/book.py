@@ -34,6 +34,7 @@ from connectors.feed import Agreement, MarketFeed
 from connectors.polls import LOST_AFTER_NS, retry_after_ns, retry_delay_ns
 from connectors.venue import Context
 
+SERVER_ERROR: Final = 500
 RESYNC: Final = Count(Counter.RESYNCS.label)
 
 
@@ -59,7 +60,7 @@ class DiffBook:
         """Whether REST shows changes while no diff has come since subscribing; ``None``: not known."""
         self.failures = 0
         self._rest = settings.rest_url + spec.REST_PATH + "depth"
-        self._timeout_s = settings.rest_timeout_ms / 1e3
+        self._timeout_s = min(settings.rest_timeout_ms / 1e3, spec.SNAPSHOT_TIMEOUT_S)
         self._stale = settings.stale_ms * spec.MS
         self._pace = spec.snapshot_every_ns(count)
         self._check = spec.check_every_ns(count)
@@ -101,6 +102,8 @@ class DiffBook:
     def requested(self, now: Now) -> None:
         """Diffs are being subscribed: what came before is another chain."""
         self.streaming = True
+        # Every connection has its full number of tries, and the patience learnt on the one before.
+        self._misfits += -self._misfits % spec.MISFITS
         self._forget(now.mono + max(spec.FIRST_SNAPSHOT_NS, spec.misfit_ns(self._misfits)))
 
     def lost(self, trust: Trust, now: Now, *, quote: bool = True) -> Effects:
@@ -194,13 +197,20 @@ class DiffBook:
 
     def refused(self, reply: Reply, now: Now) -> None:
         """There is no usable snapshot in the answer: ask again, for ever."""
-        self._want = now.mono + max(retry_delay_ns(self.failures), retry_after_ns(reply))
+        wait = retry_delay_ns(self.failures)
+        if reply.status is None or reply.status >= SERVER_ERROR:
+            # It is the venue's trouble, not our question: the usual pace is gentle enough.
+            wait = min(wait, self._pace)
+        self._want = now.mono + max(wait, retry_after_ns(reply))
         self.failures += 1
 
     def answered(self, snapshot: Snapshot, now: Now) -> Effects:
         """A snapshot came."""
         self.failures = 0
         self._want = now.mono + (self._check if self.feed.live else self._pace)
+        if self._lost is not None and now.mono < self._lost + spec.REST_FALLBACK_AFTER_NS:
+            # If it is still needed then, it is to be shown then.
+            self._want = self._lost + spec.REST_FALLBACK_AFTER_NS
         if not self.streaming:
             return self._show(snapshot, now)
         self._snapshot, self._held = snapshot, now.mono

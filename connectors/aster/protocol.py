@@ -100,8 +100,7 @@ class Aster:
     def opened(self, conn: str, now: Now) -> Effects:
         """Subscribe to everything, in one message."""
         state = self._conns[conn]
-        state.up, state.opened, state.barren = True, now.mono, now.mono
-        state.requests.clear()
+        state.up, state.opened, state.barren, state.requests = True, now.mono, now.mono, {}
         state.keepalive.opened(now)
         self._streams.forget(conn)
         names = [name for market in self._of(conn) if market.book.symbol for name in self._expect(market, now)]
@@ -321,6 +320,8 @@ class Aster:
             usable = True
         except VenueError as error:
             effects = self._unanswered(request, reply, f"{request.name}: {error.problem}", now)
+        if usable:
+            self._said = {said for said in self._said if said[0] != request.name}
         self._polls.done(request, reply, now, usable=usable)
         if usable and request.name == "markets" and not all(market.book.confirmed for market in self._markets.values()):
             self._polls.add(self._fetch_markets, now, every_ns=spec.MARKETS_NS, after_ns=spec.UNLISTED_NS)

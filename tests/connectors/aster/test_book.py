@@ -107,14 +107,15 @@ def test_three_snapshots_older_than_the_diffs_end_the_connection_and_waits_keep_
     assert not desk.asked("book")
     desk.wait(0.25)
     desk.answer("book", snapshot(1_001))
-    desk.wait(0.5)
+    desk.wait(1.0)
     effects = desk.answer("book", snapshot(1_002))
     assert reasons(effects) == [Reason.SEQ_MISMATCH]
     desk.open()
     desk.frame(depth(3_000, 2_900))
     # The REST book lags the stream by more than a second: the next connection is more patient.
+    desk.wait(3.9)
     assert not desk.asked("book")
-    desk.wait(1.0)
+    desk.wait(0.2)
     desk.answer("book", snapshot(2_950))
     assert desk.trust[BTC] is Trust.LIVE
     desk.frame(depth(3_100, 9_999))
@@ -138,7 +139,7 @@ def test_crossed_snapshots_are_counted_and_end_the_connection() -> None:
     desk = Desk()
     desk.ready()
     desk.frame(depth(1_000, 900))
-    for wait in (0.25, 0.5, 0.0):
+    for wait in (0.25, 1.0, 0.0):
         assert reasons(desk.log) == []
         assert counted(desk.answer("book", snapshot(1_000, bids=[(100.1, 1.0)])))["crossed_books"] >= 1
         desk.wait(wait)
@@ -546,16 +547,48 @@ def test_a_bad_diff_says_nothing_of_a_picture() -> None:
 @pytest.mark.parametrize("status", [500, 503, None])
 def test_refused_snapshots_are_asked_for_again_with_growing_waits(status: int | None) -> None:
     desk = Desk()
-    desk.ready()
-    desk.frame(depth(1_000, 900))
-    for wait in (0.5, 1.0, 2.0, 4.0):
+    desk.live()
+    desk.close()
+    desk.wait(2.1)
+    for wait in (0.5, 1.0, 2.0, 4.0, 4.0):
         desk.answer("book", b"<html>", status)
         desk.wait(wait - 0.01)
         assert not desk.asked("book")
         desk.wait(0.02)
         assert desk.asked("book")
     desk.answer("book", snapshot(950))
-    assert desk.trust[BTC] is Trust.LIVE
+    assert desk.trust[BTC] is Trust.REST
+
+
+def test_a_question_that_the_venue_does_not_like_is_repeated_more_rarely() -> None:
+    desk = Desk()
+    desk.live()
+    desk.close()
+    desk.wait(2.1)
+    for wait in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0):
+        desk.answer("book", {"code": -1121, "msg": "Invalid symbol."}, 400)
+        desk.wait(wait - 0.01)
+        assert not desk.asked("book")
+        desk.wait(0.02)
+        assert desk.asked("book")
+
+
+def test_every_market_has_three_tries_on_every_connection() -> None:
+    desk = Desk(BTC, "ETH-PERP")
+    desk.ready()
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        desk.frame(depth(2_000, 1_900, (), (), symbol))
+    for wait in (0.25, 1.0):
+        for market in (BTC, "ETH-PERP"):
+            desk.answer("book", snapshot(1_000), market=market)
+        desk.wait(wait)
+    assert reasons(desk.answer("book", snapshot(1_000), market=BTC)) == [Reason.SEQ_MISMATCH]
+    desk.open()
+    desk.frame(depth(3_000, 2_900, (), (), "ETHUSDT"))
+    for _ in range(2):
+        desk.wait(4.1)
+        desk.frame(depth(4_000, 3_900, (), (), "ETHUSDT"))
+        assert reasons(desk.answer("book", snapshot(2_000), market="ETH-PERP")) == []
 
 
 def test_retry_after_is_obeyed() -> None:

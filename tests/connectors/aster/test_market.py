@@ -345,6 +345,11 @@ def test_open_interest_joins_the_mark_price_and_is_unknown_when_its_call_goes_aw
     effects = desk.answer("interest", b'{"code":-5000,"msg":"Path not found"}', 404)
     assert [effect for effect in effects if isinstance(effect, Emit)] == []
     assert notes(effects) == []
+    # After a success, a failure is news again.
+    desk.wait(1.1)
+    desk.answer("interest", {"symbol": "BTCUSDT", "openInterest": "1"})
+    desk.wait(30.0)
+    assert "rest_failed" in notes(desk.answer("interest", b"", 404))
 
 
 def test_answers_for_a_market_that_is_no_longer_listed_are_ignored() -> None:

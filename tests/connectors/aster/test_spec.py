@@ -20,7 +20,7 @@ def test_snapshots_and_checks_stay_well_within_the_rest_budget(markets: int) -> 
 
 def test_waits_for_a_fitting_snapshot_grow_and_stop_growing() -> None:
     waits = [spec.misfit_ns(count) for count in range(8)]
-    assert waits[:5] == [250 * spec.MS, 250 * spec.MS, 500 * spec.MS, spec.SECOND, 2 * spec.SECOND]
+    assert waits[:4] == [250 * spec.MS, 250 * spec.MS, spec.SECOND, 4 * spec.SECOND]
     assert waits[-1] == 4 * spec.SECOND
 
 
