@@ -19,7 +19,7 @@ from simulator.scenario import read_scenario
 from simulator.scheduler import Scheduler
 from simulator.storm import storm
 from simulator.tls import server_context
-from simulator.venues import VENUE_CLASSES, venue_class
+from simulator.venues import venue_class
 
 if TYPE_CHECKING:
     import ssl
@@ -43,9 +43,7 @@ class Simulator:
         self.mischief = Mischief(self.clock, Scheduler(self._fail), rng, self._spawn)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.venues = {
-            name: venue_class(name)(settings, self.mischief.hook, self.ledger, self._fail)
-            for name in settings.venues
-            if name in VENUE_CLASSES
+            name: venue_class(name)(settings, self.mischief.hook, self.ledger, self._fail) for name in settings.venues
         }
         self.listeners: dict[str, Listener] = {}
         self._runners: list[web.AppRunner] = []
