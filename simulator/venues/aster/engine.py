@@ -92,3 +92,9 @@ class Chain:
         self.last = event.last
         self._batches = []
         return event
+
+    def skip(self) -> None:
+        """Go on as if an event had been cut: nobody listens."""
+        if self._newest is not None and self._batches:
+            self.last = self._newest.seq
+            self._batches = []

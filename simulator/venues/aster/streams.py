@@ -21,3 +21,12 @@ def partial_suffixes(speed_ms: int, depth: int) -> tuple[str, ...]:
             return (f"@depth{depth}", f"@depth{depth}@250ms")
         case _:
             return (f"@depth{depth}@{speed_ms}ms",)
+
+
+def suffixes(speed_ms: int) -> list[str]:
+    """Names of everything that is cut at a speed."""
+    partial = (suffix for depth in DEPTHS for suffix in partial_suffixes(speed_ms, depth))
+    return [*diff_suffixes(speed_ms), *partial]
+
+
+BY_SPEED = {speed: suffixes(speed) for speed in facts.SPEEDS_MS}

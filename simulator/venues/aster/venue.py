@@ -131,10 +131,14 @@ class Aster(Venue):
             self._send_touch(name, market, version)
 
     def _cut(self, market: str) -> None:
+        name = self.specs[market].symbol.lower()
         for speed, chain in self._feeds[market].due(self._steps):
+            if not any(self._listeners.get(name + suffix) for suffix in streams.BY_SPEED[speed]):
+                chain.skip()
+                continue
             event = chain.cut()
             if event is not None:
-                self._send_depth(self.specs[market].symbol.lower(), market, speed, event)
+                self._send_depth(name, market, speed, event)
 
     def _send_depth(self, name: str, market: str, speed: int, event: Event) -> None:
         times = (self.now_ms(), self.clock.stamp_ms(event.ts_us))

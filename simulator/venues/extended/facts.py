@@ -14,6 +14,8 @@ STEP_S = 0.05
 """Trades and best prices do not wait for the book's frame."""
 SNAPSHOT_S = 60.6
 """A full book again, in a phase of each market's own."""
+MOST_REPLAYED = 2000
+"""About 600 at the venue's pace; a faster one gets its snapshots earlier instead of replaying for ever."""
 BBO_MIN_S = 0.01
 PRICE_S = 1.4
 """Mark and index change about 0.7 times a second."""

@@ -54,6 +54,11 @@ class Feed:
         self._since.append(payload)
         return payload
 
+    @property
+    def deltas(self) -> int:
+        """How many deltas a new subscriber would be sent."""
+        return len(self._since)
+
     def catch_up(self) -> list[Payload]:
         """What a new subscriber gets at once: an old book and all that happened since."""
         return [self._snapshot, *self._since]

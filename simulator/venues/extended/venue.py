@@ -99,6 +99,8 @@ class Extended(Venue):
                 self._publish("bbo", feed.touch(self._last_ms(truth)))
             if (self._steps + number) % self._frame_steps == 0:
                 self._publish("book", feed.delta(self._last_ms(truth)))
+                if feed.deltas >= facts.MOST_REPLAYED:
+                    self._snapshot(market)
         if traded:
             self._publish_trades(traded)
 

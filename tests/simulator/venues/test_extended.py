@@ -122,7 +122,7 @@ def test_a_late_subscriber_gets_an_old_snapshot_and_all_deltas_since_with_their_
 
 
 def test_the_periodic_snapshot_follows_a_delta_of_the_same_time_and_equals_the_book(simulate: Simulate) -> None:
-    venue = simulate(venues=("extended",), time_scale=0.02)
+    venue = simulate(venues=("extended",), time_scale=0.02, limits="count")
     client, book = path(venue, "orderbooks/ETH-USD"), Sides()
     before = client.next()
     apply(book, before)
@@ -137,8 +137,16 @@ def test_the_periodic_snapshot_follows_a_delta_of_the_same_time_and_equals_the_b
         assert book == held == true_book(venue, "ETH-PERP", frame["ts"])
 
 
+def test_a_fast_market_gets_its_snapshots_earlier(simulate: Simulate) -> None:
+    venue = simulate(venues=("extended",), markets=("BTC",), frames_per_second=2000)
+    client = path(venue, "orderbooks/BTC-USD")
+    client.next()
+    again = client.until(lambda frame: frame["type"] == "SNAPSHOT")
+    assert again["seq"] <= facts.MOST_REPLAYED + 3
+
+
 def test_a_still_market_sends_only_snapshots_each_after_an_empty_delta(simulate: Simulate) -> None:
-    venue = simulate(venues=("extended",), rate=0.0, time_scale=0.005)
+    venue = simulate(venues=("extended",), rate=0.0, time_scale=0.005, limits="count")
     client = path(venue, "orderbooks/BTC-USD")
     client.next()
     frames = [client.next() for _ in range(4)]
@@ -212,7 +220,7 @@ def test_mark_has_no_time_of_its_own_and_index_has(venue: Running) -> None:
 
 
 def test_funding_comes_once_a_minute_and_at_once_when_switched_so(simulate: Simulate) -> None:
-    venue = simulate(venues=("extended",), time_scale=0.01)
+    venue = simulate(venues=("extended",), time_scale=0.01, limits="count")
     frame = path(venue, "funding/BTC-USD").next()
     assert "type" not in frame
     assert frame["data"]["m"] == "BTC-USD"

@@ -65,7 +65,7 @@ def test_a_plain_get_of_a_stream_is_refused(venue: Running) -> None:
 
 
 def test_the_server_pings_and_drops_who_does_not_answer(simulate: Simulate) -> None:
-    venue = simulate(venues=("extended",), rate=0.0, time_scale=0.02)
+    venue = simulate(venues=("extended",), rate=0.0, time_scale=0.05)
     answering, silent = path(venue, "orderbooks/rfq/BTC-USD"), path(venue, "orderbooks/rfq/ETH-USD")
     for _ in range(4):
         opcode, data = answering.frame()

@@ -79,10 +79,10 @@ def test_layouts_that_a_later_server_may_use(simulate: Simulate, layout: str) ->
 
 
 def test_the_server_pings_and_drops_who_does_not_answer(simulate: Simulate) -> None:
-    venue = simulate(venues=("paradex",), time_scale=0.01, switches=(("paradex.heartbeats", "1"),))
+    venue = simulate(venues=("paradex",), time_scale=0.06, switches=(("paradex.heartbeats", "1"),))
     answering, silent = connect(venue), connect(venue)
     beats = 0
-    for _ in range(8):
+    for _ in range(5):
         opcode, payload = answering.frame()
         if opcode == websocket.ABNF.OPCODE_PING:
             answering.ws.pong(payload)
