@@ -38,7 +38,7 @@ class Market:
         self._seen = context.seen
         self._book_ms = 0
         self._bbo_ms = 0
-        self._one_sided = 0
+        self._one_sided: int | None = None
         self._replay = False
         self._asked_ms = 0
         self._trade_ms = 0
@@ -47,6 +47,9 @@ class Market:
         self._check = Agreement("bbo", every_ns=spec.CHECK_NS, lasting_ns=spec.CHECK_DIVERGED_NS)
         self._quotes = Quotes(spec.QUOTES)
         self._before: tuple[int, messages.Flat] | None = None
+        self._doubt: int | None = None
+        """Since when the quotes have contradicted the books."""
+        self._check_off = False
 
     def listed(self, asset: messages.Asset) -> Effects:
         """The venue lists it: its instrument, when that is news."""
@@ -70,36 +73,56 @@ class Market:
     def book(self, data: messages.BookData, now: Now) -> Effects | None:
         """A whole book; ``None`` when it is older than the last. ``trouble`` says whether something is to be done.
 
-        A book that contradicts itself is not published. Raises VenueError on impossible levels.
+        What cannot be believed is not published. Raises VenueError on impossible levels.
         """
         if data.time < self._book_ms:
             return None
         levels = messages.flat(data.levels)
-        if messages.crossed(levels):
-            self.trouble = Reason.CROSSED_BOOK, "crossed"
-            return [_CROSSED]
-        effects = self.feed.whole(data.time * NS_PER_MS, None, levels, kept=False)
-        self._book_ms = data.time
+        self._book_ms, self.trouble = data.time, None
         before, self._before = self._before, (data.time, levels)
-        self.trouble = None
-        if levels[0] and levels[2]:
-            self._one_sided = 0
-        else:
-            self._one_sided += 1
-            if self._one_sided == spec.EMPTY_FRAMES:
-                self.trouble = Reason.MARKET_STALE, "one side stays empty"
-        return effects if before is None else effects + self._compare(*before, now)
+        if messages.crossed(levels):
+            self.trouble, self._before = (Reason.CROSSED_BOOK, "crossed"), None
+            return [_CROSSED]
+        effects = [] if before is None else self._compare(*before, now)
+        if self._lacks_a_side(levels, now) or self._doubt is not None:
+            return effects
+        return [*self.feed.whole(data.time * NS_PER_MS, None, levels, kept=False), *effects]
+
+    def _lacks_a_side(self, levels: messages.Flat, now: Now) -> bool:
+        """Whether a side is missing that the venue has not otherwise given up: no bids and no asks are rare claims.
+
+        They are believed when the quote says the same, or when they last and no quote says otherwise.
+        """
+        quote = self.feed.last_quote()
+        agreed = quote is not None and (levels[0] or quote.bid_px is None) and (levels[2] or quote.ask_px is None)
+        if (levels[0] and levels[2]) or agreed:
+            self._one_sided = None
+            return False
+        if self._one_sided is None:
+            self._one_sided = now.mono
+            self.trouble = Reason.CROSSED_BOOK, "a side is missing"
+        return quote is not None or now.mono - self._one_sided < spec.EMPTY_NS
 
     def _compare(self, time: int, levels: messages.Flat, now: Now) -> Effects:
-        """Compare the touch of the book before this one, for by now every quote of its time must have come."""
+        """Compare the touch of the book before this one, for by now every quote of its time must have come.
+
+        Once contradicted, no book is shown until one has agreed; for a while only, lest a check that no longer fits the
+        venue should take its books away for good.
+        """
         divergence = self._quotes.divergence(time, messages.best(levels))
         if divergence is None:
             return []
         effects = self._check.compared(self.id, divergence, now)
-        if divergence:
-            effects.append(_MISMATCH)
-        if self._check.lasting(now):
+        if divergence == 0.0:
+            self._doubt, self._check_off = None, False
+            return effects
+        effects.append(_MISMATCH)
+        if self._doubt is not None and now.mono - self._doubt >= spec.DOUBT_NS:
+            self._doubt, self._check_off = None, True
+            effects.append(Note("error", "check_unsatisfied", {"market": self.id}))
+        if self._check.lasting(now) and not self._check_off:
             self._check.restart()
+            self._doubt = now.mono if self._doubt is None else self._doubt
             self.trouble = Reason.CROSSED_BOOK, "book contradicts the quotes"
         return effects
 

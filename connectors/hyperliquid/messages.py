@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from bus.book import check_levels
 from bus.errors import FrameError, VenueError
 from bus.events import Funding, Instrument, Side, Stats, Trade
 from connectors.feed import Touch
@@ -225,13 +226,15 @@ Flat: TypeAlias = tuple[list[float], list[float], list[float], list[float]]
 
 
 def flat(levels: tuple[list[Level], list[Level]]) -> Flat:
-    """Levels as bid_px, bid_sz, ask_px, ask_sz, at most ``DEPTH`` a side. Raises VenueError on a side out of order.
+    """Levels as bid_px, bid_sz, ask_px, ask_sz, at most ``DEPTH`` a side. Raises VenueError on what no book has.
 
     A level without size has never been seen and would say nothing: it is left out.
     """
     bids, asks = levels[0][:DEPTH], levels[1][:DEPTH]
     bid_px, bid_sz = [level.px for level in bids], [level.sz for level in bids]
     ask_px, ask_sz = [level.px for level in asks], [level.sz for level in asks]
+    check_levels(bid_px, bid_sz)
+    check_levels(ask_px, ask_sz)
     if not (all(map(gt, bid_px, bid_px[1:])) and all(map(lt, ask_px, ask_px[1:]))):
         raise VenueError("levels are not in order")
     if 0.0 in bid_sz or 0.0 in ask_sz:

@@ -345,17 +345,15 @@ class Hyperliquid:
         effects = market.book(frame.data, now)
         if effects is None:
             return [DUPLICATE]
-        trouble = market.trouble
-        if trouble is None or trouble[0] is not Reason.CROSSED_BOOK:
-            self._streams.data(market.key, now)
-            self._recovery.live(market.id, now)
-        else:
+        self._streams.data(market.key, now)
+        if market.trouble is not None:
             # Nothing is usable until the venue shows a book that can be believed.
             effects += self._recovery.lost(market.id, Trust.RESYNC, now)
-        if trouble is None:
-            return effects
-        effects += self._recovery.failed(market.id, *trouble, now, alone=True)
-        return self._armed(effects + self._mend(now), now)
+            effects += self._recovery.failed(market.id, *market.trouble, now, alone=True)
+            return self._armed(effects + self._mend(now), now)
+        if market.feed.live:
+            self._recovery.live(market.id, now)
+        return effects
 
     def _on_bbo(self, frame: messages.BboFrame, now: Now) -> Effects:
         market = self._by_coin.get(frame.data.coin)

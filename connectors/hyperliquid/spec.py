@@ -69,10 +69,12 @@ STRIKES: Final = 2
 """Silent deaths with one and the same request pending after which its coin is held to be the culprit."""
 SPARE_NS: Final = 60 * SECOND
 """One sick market costs the healthy ones their connection at most once in this time."""
-TRIES: Final = 2
+TRIES: Final = 3
 """Attempts to mend one market alone before the connection is given up for it."""
-EMPTY_FRAMES: Final = 20
-"""One-sided books in a row (10 s) after which a listed market is subscribed anew."""
+EMPTY_NS: Final = 3 * SECOND
+"""A book without one side is believed when it has lasted so long and no quote says otherwise."""
+DOUBT_NS: Final = 60 * SECOND
+"""How long books are withheld because the quotes contradict them."""
 NOTED_CHANNELS: Final = 20
 """Unknown kinds of frames that are logged, each once."""
 QUOTES: Final = 64
@@ -95,5 +97,5 @@ SETTLED_RETRY_NS: Final = 60 * SECOND
 
 CHECK_NS: Final = SECOND
 """Shortest time between two published checks of a market."""
-CHECK_DIVERGED_NS: Final = 5 * SECOND
+CHECK_DIVERGED_NS: Final = 3 * SECOND
 """A book whose touch has contradicted the quote stream for so long, without one agreement, is built anew."""

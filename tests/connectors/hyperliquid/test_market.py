@@ -6,8 +6,8 @@ import pytest
 
 from bus.events import Book, Check, Funding, Side, Stats, Trade, Trust
 from connectors.feed import SeenTrades
-from tests.connectors.drive import WALL, S, counted, events, notes, rejected
-from tests.connectors.hyperliquid.venue import ASKS, TIME, Drive, bbo, book, ctx, trade, trades
+from tests.connectors.drive import WALL, S, books, counted, events, notes, rejected
+from tests.connectors.hyperliquid.venue import ASKS, TIME, Drive, bbo, book, ctx, echo, trade, trades
 
 HOUR = 3_600 * S
 
@@ -149,13 +149,85 @@ def test_differences_that_pass_build_nothing_anew() -> None:
     drive = Drive("BTC-PERP").ready()
     for number in range(60):
         drive.wait(0.5)
-        wrong = number % 8 != 0
+        wrong = number % 5 != 0
         drive.frame(bbo(time=drive.time, bid=("84100.0", "1.0") if wrong else ("84143.0", "10.25923")))
         drive.frame(book(time=drive.time))
         if number % 20 == 0:
             drive.frame({"channel": "pong"})
     assert counted(drive.all).count("resyncs") == 0
     assert {event.trust for event in events(drive.all, Book)} == {Trust.LIVE}
+
+
+def contradicted() -> Drive:
+    """A drive whose BTC books have been contradicted for so long that they are withheld."""
+    drive = Drive().live()
+    drive.frame(bbo(bid=("84142.5", "1.0")))
+    drive.flow(4, "BTC", "ETH")
+    assert drive.trust["BTC-PERP"] is Trust.RESYNC
+    drive.frame(echo("l2Book", method="unsubscribe"))
+    drive.frame(echo("bbo", method="unsubscribe"))
+    return drive
+
+
+def test_a_contradicted_book_is_withheld_until_one_agrees() -> None:
+    drive = contradicted()
+    drive.frame(bbo(time=drive.time, bid=("84142.5", "1.0")))
+    drive.flow(2, "BTC", "ETH")
+    assert drive.trust == {"BTC-PERP": Trust.RESYNC, "ETH-PERP": Trust.LIVE}
+    drive.frame(bbo(time=drive.time + 1))
+    drive.flow(1.5, "BTC", "ETH")
+    assert drive.trust == {"BTC-PERP": Trust.LIVE, "ETH-PERP": Trust.LIVE}
+
+
+def test_a_check_that_is_never_satisfied_is_told_but_takes_no_books_away_for_good() -> None:
+    drive = contradicted()
+    for _ in range(130):
+        drive.frame(bbo(time=drive.time, bid=("84142.5", "1.0")))
+        drive.flow(0.5, "BTC", "ETH")
+        if not drive.is_open:
+            drive.open()
+            drive.acknowledge()
+    assert "check_unsatisfied" in notes(drive.all)
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+    resyncs = counted(drive.all).count("resyncs")
+    drive.flow(20, "BTC", "ETH")
+    assert counted(drive.all).count("resyncs") == resyncs
+    assert events(drive.all, Check)[-1].divergence > 0
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+
+
+def test_a_book_without_a_side_that_the_quote_shows_is_not_shown() -> None:
+    drive = Drive().live()
+    drive.frame(bbo())
+    drive.wait(0.5)
+    effects = drive.frame(book(time=drive.time, asks=[]))
+    assert [event.trust for event in books(effects)] == [Trust.RESYNC]
+    assert counted(effects) == ["resyncs"]
+    drive.frame(bbo(time=drive.time))
+    for _ in range(10):
+        drive.flow(0.5, "ETH")
+        assert books(drive.frame(book(time=drive.time, asks=[]))) == []
+    drive.frame({"channel": "pong"})
+    drive.flow(1.5, "BTC", "ETH")
+    assert drive.trust == {"BTC-PERP": Trust.LIVE, "ETH-PERP": Trust.LIVE}
+
+
+def test_a_book_without_a_side_is_believed_when_the_quote_says_the_same() -> None:
+    drive = Drive().live()
+    drive.frame(bbo(ask=None))
+    [event] = events(drive.frame(book(asks=[])), Book)
+    assert (event.trust, event.ask_px) == (Trust.LIVE, [])
+
+
+def test_a_book_without_a_side_is_believed_when_it_lasts_and_nothing_says_otherwise() -> None:
+    drive = Drive("BTC-PERP").ready()
+    seen = []
+    for _ in range(8):
+        seen.append(len(events(drive.frame(book(time=drive.time, bids=[], asks=[])), Book)))
+        drive.wait(0.5)
+    assert seen == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+    assert counted(drive.all).count("resyncs") == 1
 
 
 def test_without_a_quote_nothing_is_compared() -> None:

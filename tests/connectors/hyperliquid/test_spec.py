@@ -24,7 +24,7 @@ def test_a_connection_is_left_well_before_the_venue_ends_it() -> None:
 def test_no_deadline_is_shorter_than_what_it_waits_for() -> None:
     assert spec.FIRST_NS > 3 * PUSH_NS
     assert spec.PROBE_MIN_NS > 3 * PUSH_NS
-    assert spec.CHECK_DIVERGED_NS > 5 * PUSH_NS
+    assert spec.CHECK_DIVERGED_NS > 4 * PUSH_NS
 
 
 def test_reading_three_markets_over_rest_stays_within_half_the_budget() -> None:
