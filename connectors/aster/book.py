@@ -11,7 +11,7 @@ bridging   a snapshot ahead of the diffs            bridging    after 2 s it is 
 live       a diff with ``pu`` = last ``u``          live        is applied and published
 live       a snapshot, rolled to the same id, equal live        proves the book; moves its horizon when that is due
 live       any other diff, a crossed or emptied     buffering   is invalidated, and a snapshot asked for
-           book, two unequal snapshots in a row
+           book, two snapshots unequal in one price
 any        the stream is lost                       buffering   is invalidated; REST pictures after 2 s
 ========== ======================================== =========== =====================================================
 
@@ -27,7 +27,7 @@ from bus.book import Book as Levels
 from bus.counters import Counter
 from bus.events import Reason, Source, Trust
 from connectors.aster import messages, spec
-from connectors.aster.joining import WHOLE, Chain, Link, Span, divergence, flat, rolled, span
+from connectors.aster.joining import WHOLE, Chain, Link, Span, differing, divergence, flat, rolled, span
 from connectors.aster.messages import DepthUpdate, Snapshot
 from connectors.effects import Count, Effects, Fetch, Now, Reconnect, Reply
 from connectors.feed import Agreement, MarketFeed
@@ -65,6 +65,8 @@ class DiffBook:
         self._pace = spec.snapshot_every_ns(count)
         self._check = spec.check_every_ns(count)
         self._proofs = Agreement("rest", every_ns=spec.CHECK_TOLD_NS, lasting_ns=spec.LASTING_NS)
+        self._suspects: set[float] = set()
+        """Prices at which the last proof failed."""
         self._snapshot: Snapshot | None = None
         self._held = 0
         self._picture: Snapshot | None = None
@@ -287,6 +289,7 @@ class DiffBook:
             effects: Effects = [Count(Counter.CROSSED_BOOKS.label)]
             return effects + self._misfit(Reason.CROSSED_BOOK, "crossed", now)
         self._proofs.restart()
+        self._suspects = set()
         self.chain.keep = spec.HISTORY
         self.strikes = self._misfits = 0
         self._want = now.mono + spec.RECHECK_NS
@@ -335,16 +338,18 @@ class DiffBook:
         reach = span(snapshot)
         levels = rolled(snapshot, following, reach)
         both = Span(max(reach.low, self._reach.low), min(reach.high, self._reach.high))
-        differs = divergence(self.feed.book, levels, both)
+        differs = differing(self.feed.book, levels, both)
         if differs and not following:
             # Either a diff is still on its way, or none will ever come: `dead` tells.
             return []
         self._snapshot = None
-        effects = self._proofs.compared(self.market, differs, now)
+        effects = self._proofs.compared(self.market, divergence(self.feed.book, levels, differs), now)
+        again, self._suspects = differs & self._suspects, differs
         if not differs:
             return effects + self._proven(levels, reach, snapshot, now, quiet=not following)
         effects.append(Count(Counter.CHECK_MISMATCHES.label))
-        if self._proofs.lasting(now):
+        # Were diffs to leave out what came and went between two of them, a snapshot from between would show it.
+        if again or self._proofs.lasting(now):
             return [*self.wrong(now), *effects]
         self._want = now.mono + spec.RECHECK_NS
         return effects

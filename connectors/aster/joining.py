@@ -107,17 +107,19 @@ def rolled(snapshot: Snapshot, updates: list[DepthUpdate], reach: Span) -> Level
     return levels
 
 
-def divergence(ours: Levels, theirs: Levels, reach: Span) -> float:
-    """How far two books differ within a reach that both have: 0.0 when equal, level by level.
-
-    Else the distance of their touches or, where these agree, the share of levels that differ.
-    """
+def differing(ours: Levels, theirs: Levels, reach: Span) -> set[float]:
+    """Prices at which two books differ within a reach that both have."""
     low, high = reach.low, reach.high
-    bids = {level for level in ours.bids.sizes.items() ^ theirs.bids.sizes.items() if level[0] >= low}
-    asks = {level for level in ours.asks.sizes.items() ^ theirs.asks.sizes.items() if level[0] <= high}
-    if not bids and not asks:
-        return 0.0
-    return distance(ours.best(), theirs.best()) or len(bids | asks) / (len(ours) + len(theirs))
+    bids = {px for px, _ in ours.bids.sizes.items() ^ theirs.bids.sizes.items() if px >= low}
+    return bids | {px for px, _ in ours.asks.sizes.items() ^ theirs.asks.sizes.items() if px <= high}
+
+
+def divergence(ours: Levels, theirs: Levels, prices: set[float]) -> float:
+    """How far two books are apart that differ at these prices: 0.0 for none.
+
+    Else the distance of their touches or, where these agree, the share of prices that differ.
+    """
+    return (distance(ours.best(), theirs.best()) or len(prices) / (len(ours) + len(theirs))) if prices else 0.0
 
 
 def distance(ours: Touch, theirs: Touch) -> float:

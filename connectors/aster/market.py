@@ -43,7 +43,7 @@ class Market:
         """Since when the book's touch has differed from an older quote's."""
         self._doubted: int | None = None
         """When the book was first contradicted by a quote of its own update id, without an agreement since."""
-        self._agreed = Agreement("bbo", every_ns=spec.CHECK_TOLD_NS, lasting_ns=spec.QUOTE_LASTING_NS)
+        self._agreed = Agreement("bbo", every_ns=spec.CHECK_TOLD_NS, lasting_ns=spec.LASTING_NS)
         self._stats = Stats(None, None, None, None)
         self._settled = 0
 

@@ -100,10 +100,9 @@ PROOF_NS: Final = 2 * SECOND
 """A snapshot that differs from a silent book proves that its stream is dead when no diff has followed for so long."""
 RECHECK_NS: Final = SECOND
 """A fresh book is proven after so long, and a difference at one id looked at again before it is believed."""
-LASTING_NS: Final = 500 * MS
-"""Age of a difference with REST that is believed: the second in a row."""
-QUOTE_LASTING_NS: Final = 5 * SECOND
-"""The same for quotes of equal id, while REST cannot decide which of the two is wrong."""
+LASTING_NS: Final = 5 * SECOND
+"""Age of a difference that is believed, with REST at ever other prices (one at the same price is believed at once), or
+with quotes of equal id while REST cannot decide which of the two is wrong."""
 QUOTE_LAG_NS: Final = 3 * SECOND
 """A book whose touch has left an older quote's for so long shows that the quote's stream is dead."""
 CHECK_TOLD_NS: Final = SECOND

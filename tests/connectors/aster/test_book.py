@@ -379,6 +379,21 @@ def test_a_difference_that_does_not_last_is_no_alarm() -> None:
     assert desk.trust[BTC] is Trust.LIVE
 
 
+def test_differences_at_ever_other_prices_are_believed_when_they_last() -> None:
+    desk = corrupted()
+    desk.answer("book", snapshot(1_100, OTHER))
+    for size in range(1, 4):
+        desk.wait(1.0)
+        desk.answer("book", snapshot(1_100, BIDS, [*ASKS[: size - 1], (ASKS[size - 1][0], 9.0), *ASKS[size:]]))
+        assert desk.trust[BTC] is Trust.LIVE
+    desk.frame(depth(1_200, 1_100))
+    desk.wait(1.0)
+    desk.frame(depth(1_300, 1_200))
+    desk.wait(1.0)
+    desk.answer("book", snapshot(1_300, OTHER))
+    assert desk.trust[BTC] is Trust.RESYNC
+
+
 def test_a_snapshot_older_than_the_history_proves_nothing() -> None:
     desk = corrupted()
     assert desk.answer("book", snapshot(500)) == []

@@ -9,7 +9,7 @@ import pytest
 
 from bus.book import Book as Levels
 from connectors.aster import messages, spec
-from connectors.aster.joining import WHOLE, Chain, Link, Span, distance, divergence, flat, rolled, span
+from connectors.aster.joining import WHOLE, Chain, Link, Span, differing, distance, divergence, flat, rolled, span
 from connectors.aster.messages import DepthUpdate, Level, Snapshot
 from tests.connectors.aster.venue import ASKS, BIDS, Pairs, snapshot
 
@@ -93,20 +93,23 @@ def book(bids: Pairs = BIDS, asks: Pairs = ASKS) -> Levels:
 
 def test_books_differ_by_the_distance_of_their_touch() -> None:
     other = book(asks=((100.2, 2.5), (100.3, 3.5)))
-    assert divergence(book(), book(), WHOLE) == 0.0
-    assert divergence(book(), other, WHOLE) == pytest.approx(0.1 / 100.2)
-    assert divergence(book(), book(bids=()), WHOLE) == 1.0
+    assert differing(book(), book(), WHOLE) == set()
+    assert divergence(book(), book(), set()) == 0.0
+    assert differing(book(), other, WHOLE) == {100.1}
+    assert divergence(book(), other, {100.1}) == pytest.approx(0.1 / 100.2)
+    assert divergence(book(), book(bids=()), {100.0, 99.9, 99.8}) == 1.0
 
 
 def test_books_of_one_touch_differ_by_the_share_of_their_levels() -> None:
     other = book(bids=((100.0, 1.0), (99.9, 2.5), (99.8, 3.0)))
-    assert divergence(book(), other, WHOLE) == pytest.approx(2 / 12)
+    assert differing(book(), other, WHOLE) == {99.9}
+    assert divergence(book(), other, {99.9}) == pytest.approx(1 / 12)
 
 
 def test_what_lies_beyond_the_common_reach_is_not_compared() -> None:
     other = book(bids=((100.0, 1.0), (99.9, 2.0)), asks=((100.1, 1.5), (100.2, 2.5)))
-    assert divergence(book(), other, Span(99.9, 100.2)) == 0.0
-    assert divergence(book(), other, Span(99.9, inf)) > 0.0
+    assert differing(book(), other, Span(99.9, 100.2)) == set()
+    assert differing(book(), other, Span(99.9, inf)) == {100.3}
 
 
 def test_touches_differ_in_price_before_size() -> None:
