@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from simulator.book import Levels
-    from simulator.truth import MarketSpec
+    from simulator.truth import MarketSpec, Trade
 
 TRADE, BBO, BOOK, SUMMARY, FUNDING = 1, 2, 3, 4, 5
 HEARTBEAT, UNKNOWN = 40, 99
@@ -136,14 +136,11 @@ def bbo(spec: MarketSpec, layout: Layout, ts_us: int, seq: int, sides: tuple[Lev
 
 
 class TradeEvent(NamedTuple):
-    """``id`` is the real one, of 28 digits; ``ts_us`` when it was published."""
+    """One fill; ``ts_us`` is when it was published, ``created_us`` when it happened."""
 
     ts_us: int
     seq: int
-    id: str
-    side: int
-    price: int
-    size: int
+    trade: Trade
     created_us: int
     type: int
 
@@ -154,20 +151,21 @@ def low_bits(number: str) -> int:
     return low - (1 << 64) if low >> 63 else low
 
 
-def trade(spec: MarketSpec, layout: Layout, event: TradeEvent) -> bytes:
-    """Template 1; the real id came with version 2."""
+def trade(spec: MarketSpec, layout: Layout, event: TradeEvent, number: str) -> bytes:
+    """Template 1; the real id (``number``, 28 digits) came with version 2."""
     tick, lot = scales(spec)
+    one = event.trade
     block = _TRADE.pack(
         event.ts_us,
         event.seq,
-        low_bits(event.id),
-        event.side,
-        event.price * tick,
-        event.size * lot,
+        low_bits(number),
+        BUY if one.buy else SELL,
+        one.price * tick,
+        one.size * lot,
         event.created_us,
         event.type,
     )
-    tail = text(event.id) if layout.version >= 2 and layout.trade_id else b""  # noqa: PLR2004 - the version
+    tail = text(number) if layout.version >= 2 and layout.trade_id else b""  # noqa: PLR2004 - the version
     return _message(TRADE, layout, block, text(spec.symbol), tail)
 
 

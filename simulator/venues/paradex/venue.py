@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from simulator.book import Levels
     from simulator.frames import Connection, Kind
-    from simulator.truth import MarketSpec, Trade, Version
+    from simulator.truth import MarketSpec, Version
     from simulator.venues.paradex.channels import Channel
-    from simulator.venues.paradex.sbe import BookEvent, Layout, Touches
+    from simulator.venues.paradex.sbe import BookEvent, Layout, Touches, TradeEvent
 
     Key = tuple[str, str | None, bool]
     Sides = tuple[Levels, Levels]
@@ -126,8 +126,10 @@ class Paradex(Venue):
             self._tell(market, version, moved=truth.book.touch() != before)
 
     def _tell(self, market: str, version: Version, *, moved: bool) -> None:
+        published = self.event_us(max(version.ts_us, self.clock.now_us()))
         for trade in version.trades:
-            self._broadcast("trades", market, partial(self._trade_frame, market, version.seq, trade))
+            event = sbe.TradeEvent(published, version.seq, trade, self.event_us(trade.ts_us), trade_type(trade))
+            self._broadcast("trades", market, partial(self._trade_frame, market, event))
         self._broadcast("book", market, partial(self._delta_frame, market, version))
         if self._listeners.get(("book", market, True)) or self._listeners.get(("bbo", market, True)):
             self._tell_interactive(market, version)
@@ -222,19 +224,10 @@ class Paradex(Venue):
 
         return Frame(render(bids, asks), "bbo", market, op=Op.BINARY, render=render, bids=bids, asks=asks)
 
-    def _trade_frame(self, market: str, seq: int, one: Trade, layout: Layout) -> Frame:
-        created = self.event_us(one.ts_us)
-        event = sbe.TradeEvent(
-            max(created, self.event_us(self.clock.now_us())),
-            seq,
-            trade_id(one),
-            sbe.BUY if one.buy else sbe.SELL,
-            one.price,
-            one.size,
-            created,
-            trade_type(one),
+    def _trade_frame(self, market: str, event: TradeEvent, layout: Layout) -> Frame:
+        return Frame(
+            sbe.trade(self.specs[market], layout, event, trade_id(event.trade)), "trades", market, op=Op.BINARY
         )
-        return Frame(sbe.trade(self.specs[market], layout, event), "trades", market, op=Op.BINARY)
 
     def _summary_frame(self, market: str, layout: Layout) -> Frame:
         spec, stats, truth = self.specs[market], self.stats[market], self.truths[market]
