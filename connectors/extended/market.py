@@ -170,6 +170,10 @@ class Market:
         self._quotes.show(touch[0], touch[2], now)
         return effects + self._compare_touch(now) if self.book.phase is Phase.LIVE else effects
 
+    def quote_holds(self, now: Now) -> bool:
+        """Whether a silent quote is a quiet market: a live book shows the same touch."""
+        return self.feed.live and self._books.differs(self._quotes, now) == 0.0
+
     def lose(self, kind: str, trust: Trust) -> Effects:
         """The stream of this kind is gone or wrong: what it told is of no more use. REST speaks for it meanwhile."""
         if kind == spec.BOOK:

@@ -25,7 +25,7 @@ from connectors.effects import (
 from connectors.extended import spec
 from connectors.extended.market import Market
 from connectors.extended.messages import Envelope, envelope, says_absent
-from connectors.extended.wires import Link, Topic, Wires, call
+from connectors.extended.wires import Link, Topic, Wires, call, trust_after
 from connectors.feed import MarketFeed
 from connectors.polls import Polls, StandIns
 from connectors.replay import VenueClock
@@ -77,7 +77,7 @@ class ExtendedProtocol:
         """Ask for each market by itself, as an unknown one fails alone, and open the books of their likely names."""
         self._wall = now.wall
         for market in self._markets.values():
-            self._polls.add(partial(self._call, "markets", market), now, every_ns=spec.MARKETS_EVERY_NS)
+            self._look_up(market, now)
         effects: Effects = list(self._polls.due(now))
         for market in self._markets.values():
             effects += self._wires.want(market, (spec.BOOK,), now)
@@ -101,6 +101,7 @@ class ExtendedProtocol:
         link = self._wires.links.get(conn)
         if link is None or not link.up:
             return [Count(Counter.IGNORED_FRAMES.label)]
+        link.heard = now.mono
         try:
             found = envelope(frame)
             seq, ts = found.seq, found.ts
@@ -151,11 +152,7 @@ class ExtendedProtocol:
         self._wall = now.wall
         effects: Effects = []
         for link in self._wires.links.values():
-            beat = link.keepalive.due(now)
-            if beat is Beat.PING:
-                effects.append(Ping(link.conn))
-            elif beat is Beat.DEAD:
-                effects += self._leave(link, Reason.PONG_TIMEOUT, "a ping went unanswered", now)
+            effects += self._keep_alive(link, now)
         for stream, verdict in self._wires.streams.overdue(now):
             if self._wires.streams.get(stream.key) is stream:
                 effects += self._late(self._wires.topics[stream.key], stream, verdict, now)
@@ -167,6 +164,18 @@ class ExtendedProtocol:
         return self._armed([*effects, *self._polls.due(now)])
 
     # -- remedies
+
+    def _keep_alive(self, link: Link, now: Now) -> Effects:
+        beat = link.keepalive.due(now)
+        if beat is Beat.PING:
+            return [Ping(link.conn)]
+        if beat is Beat.QUIET:
+            return []
+        if now.mono - link.heard < spec.PONG_NS:
+            # Whoever sends data is there, whatever became of the pong.
+            link.keepalive.answered()
+            return []
+        return self._leave(link, Reason.PONG_TIMEOUT, "a ping went unanswered", now)
 
     def _down(self, link: Link, trust: Trust, now: Now) -> Effects:
         """Nothing of this connection is of use from now on."""
@@ -180,21 +189,23 @@ class ExtendedProtocol:
 
     def _leave(self, link: Link, reason: Reason, detail: str, now: Now) -> Effects:
         """Give a connection up, having said first that what came by it is of no use."""
-        return [*self._down(link, _trust_after(reason), now), Reconnect(link.conn, reason, detail)]
+        return [*self._down(link, trust_after(reason), now), Reconnect(link.conn, reason, detail)]
 
     def _renew(self, topic: Topic, reason: Reason, detail: str, now: Now) -> Effects:
         """Start one stream over: by a new connection (v1), or by asking again unless that has just not helped (v2)."""
-        link = self._wires.links[topic.conn]
-        recent = topic.renewed is not None and now.mono - topic.renewed < spec.RENEW_NS
-        if not self._wires.v2 or recent:
-            return self._leave(link, reason, f"{topic.key}: {detail}", now)
+        live = any(market.feed.live for market in self._markets.values())
+        if self._wires.hopeless(topic, now, spared=live):
+            return self._leave(self._wires.links[topic.conn], reason, f"{topic.key}: {detail}", now)
         topic.renewed = now.mono
-        effects = self._lost(topic, _trust_after(reason), now)
+        topic.renewals += 1
+        effects = self._lost(topic, trust_after(reason), now)
         if topic.kind == spec.BOOK:
             topic.market.awaited = True
             effects.append(Count(Counter.RESYNCS.label))
-        note = Note("warning", "stream_renewed", {"stream": topic.key, "reason": reason.value, "detail": detail})
-        return [*effects, note, *self._wires.subscribe(topic, now)]
+        if topic.renewals == 1:
+            fields = {"stream": topic.key, "reason": reason.value, "detail": detail}
+            effects.append(Note("warning", "stream_renewed", fields))
+        return effects + self._wires.subscribe(topic, now)
 
     def _late(self, topic: Topic, stream: Stream, verdict: Verdict, now: Now) -> Effects:
         if self._wires.v2 and not topic.market.tradable:
@@ -206,6 +217,9 @@ class ExtendedProtocol:
         if verdict is Verdict.FIRST:
             reason = Reason.SNAPSHOT_TIMEOUT if topic.kind == spec.BOOK else Reason.MARKET_STALE
             return self._renew(topic, reason, verdict.value, now)
+        if topic.kind == spec.BBO and topic.market.quote_holds(now):
+            self._wires.streams.data(topic.key, now)
+            return []
         silent = now.mono - (stream.last or 0)
         if topic.kind != spec.BOOK or silent >= self._stale:
             return self._renew(topic, Reason.MARKET_STALE, f"{verdict.value} for {silent / 1e9:.1f} s", now)
@@ -271,6 +285,7 @@ class ExtendedProtocol:
             if isinstance(outcome, bool):
                 return [] if outcome else [Count(Counter.IGNORED_FRAMES.label)]
             if outcome.lasting:
+                self._look_up(outcome.topic.market, now, after_ns=spec.REFUSED_NS)
                 return [Note("error", "subscription_refused", {"detail": outcome.detail})]
             return self._leave(link, Reason.SUBSCRIBE_ERROR, outcome.detail, now)
         if frame.error is not None:
@@ -280,6 +295,7 @@ class ExtendedProtocol:
         return self._unfamiliar(f"{frame.type} without data")
 
     def _on_book(self, topic: Topic, frame: Envelope, seq: int, ts_ns: int, now: Now) -> Effects:
+        topic.renewals = 0
         self._wires.streams.data(topic.key, now)
         return topic.market.on_book(frame, seq, ts_ns, now)
 
@@ -302,12 +318,17 @@ class ExtendedProtocol:
         """Note a frame; whether it is the first of its subscription, which may have been kept from earlier."""
         stream = self._wires.streams.get(topic.key)
         first = stream is None or stream.first is None
+        topic.renewals = 0
         self._wires.streams.data(topic.key, now)
         if not first:
             self._clock.sample(ts_ns, now)
         return first
 
     # -- REST
+
+    def _look_up(self, market: Market, now: Now, after_ns: int = 0) -> None:
+        call = partial(self._call, "markets", market)
+        self._polls.add(call, now, every_ns=spec.MARKETS_EVERY_NS, after_ns=after_ns)
 
     def _call(self, name: str, market: Market, cause: int = 0) -> Fetch:
         return call(name, market, self._settings, self._wall, cause)
@@ -372,11 +393,6 @@ class ExtendedProtocol:
             times += [market.book.deadline, market.suspect_at]
         self.deadline = min((time for time in times if time is not None), default=None)
         return effects
-
-
-def _trust_after(reason: Reason) -> Trust:
-    """What is to be said of a book given up for this reason: it was silent, or it was wrong."""
-    return Trust.STALE if reason in (Reason.PONG_TIMEOUT, Reason.MARKET_STALE) else Trust.RESYNC
 
 
 def protocol(context: Context) -> VenueProtocol:

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from bus.events import Reason, Trust
 from bus.settings import Venue
 from connectors.effects import Close, Effects, Fetch, Now, Open, Send
 from connectors.extended import spec
@@ -31,6 +32,8 @@ class Topic:
         self.key = key
         self.renewed: int | None = None
         """v2: when it was last started over on its connection."""
+        self.renewals = 0
+        """v2: how often since it last brought something."""
 
 
 class Link:
@@ -43,6 +46,8 @@ class Link:
         self.up = False
         self.last = 0
         """Sequence number of the last data frame."""
+        self.heard = 0
+        """Monotonic ns of the last frame of any kind."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -112,7 +117,7 @@ class Wires:
         link.keepalive.opened(now)
         effects: Effects = []
         for topic in self.carried(link):
-            topic.renewed, topic.market.awaited = None, False
+            topic.renewed, topic.renewals, topic.market.awaited = None, 0, False
             effects += self.subscribe(topic, now)
         return effects
 
@@ -128,6 +133,17 @@ class Wires:
         known = self._patience[topic.kind]
         self.streams.request(Stream(topic.conn, topic.key, topic.kind, topic.market.id, known, now.mono))
         return self._request("subscribe", topic) if self.v2 else []
+
+    def hopeless(self, topic: Topic, now: Now, *, spared: bool) -> bool:
+        """Whether a stream can only be started over by a new connection: always in v1, in v2 after trying without.
+
+        ``spared``: there are live books, which are not to suffer for a lesser stream soon.
+        """
+        if not self.v2:
+            return True
+        if spared and topic.kind != spec.BOOK:
+            return topic.renewals >= spec.RENEWALS
+        return topic.renewed is not None and now.mono - topic.renewed < spec.RENEW_NS
 
     def replied(self, frame: Envelope, now: Now) -> Refused | bool:
         """v2: the answer to a request. False when nobody waits for it (any more)."""
@@ -156,11 +172,16 @@ class Wires:
         return [Send(topic.conn, text)]
 
 
+def trust_after(reason: Reason) -> Trust:
+    """What is to be said of a book given up for this reason: it was silent, or it was wrong."""
+    return Trust.STALE if reason in (Reason.PONG_TIMEOUT, Reason.MARKET_STALE) else Trust.RESYNC
+
+
 def patience(stale_ns: int, ack_ns: int | None) -> dict[str, Patience]:
-    """How long each kind of stream may take. A silent book is looked at when half its threshold has passed."""
+    """How long each kind of stream may take. A silent book is looked up when half its threshold has passed."""
     probe = stale_ns // 2
     book = Patience(ack_ns, spec.FIRST_NS, probe if probe >= spec.PROBE_MIN_NS else stale_ns)
-    quote = Patience(ack_ns, spec.FIRST_OTHER_NS)
+    quote = Patience(ack_ns, spec.FIRST_OTHER_NS, stale_ns)
     price = Patience(ack_ns, spec.FIRST_OTHER_NS, spec.PRICE_SILENCE_NS)
     # Trades come whenever there are some; funding every minute, or once an hour.
     rare = Patience(ack_ns)

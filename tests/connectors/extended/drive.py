@@ -96,6 +96,14 @@ OTHER_BOOK = ok({"market": "BTC-USD", "bid": [{"qty": "1", "price": "84000"}], "
 NOT_LISTED = json.dumps(ABSENT).encode()
 
 
+ACK = {"result": {"method": "subscribe", "status": "OK", "subscription": "orderbooks.BTC-USD"}}
+
+
+def scopes(sent: list[dict[str, Any]]) -> list[str]:
+    """What requests are about."""
+    return [f"{request['method']} {request['params']['scope']}" for request in sent]
+
+
 class Drive:
     """One protocol object under test."""
 
@@ -259,6 +267,8 @@ class Drive:
     def live(self) -> Drive:
         """Listed, and the book published; rests until a quarter of a second later."""
         self.listed()
+        if self.v2:
+            self.acked()
         self.snapshot()
         self.wait(0.25)
         assert self.trust() is Trust.LIVE

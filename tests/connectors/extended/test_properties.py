@@ -67,17 +67,6 @@ def frames(transport: str) -> list[tuple[str, dict[str, Any]]]:
     return envelopes
 
 
-def live(transport: str) -> Drive:
-    """A market that is live on either transport."""
-    drive = Drive(transport).listed()
-    if transport == "v2":
-        drive.acked()
-    drive.snapshot()
-    drive.wait(0.25)
-    assert drive.trust() is Trust.LIVE
-    return drive
-
-
 def accounted(drive: Drive, before: int) -> bool:
     """Whether the frame left a trace: an event, a count or a rejection."""
     return len(drive.effects) > before
@@ -101,7 +90,7 @@ JSON = st.recursive(
 
 @given(transport=ROOM, conn=st.sampled_from(CONNS), frame=st.binary(max_size=200))
 def test_arbitrary_bytes_are_accounted_for(transport: str, conn: str, frame: bytes) -> None:
-    drive = live(transport)
+    drive = Drive(transport).live()
     before = len(drive.effects)
     drive.raw(conn, frame)
     assert accounted(drive, before)
@@ -110,7 +99,7 @@ def test_arbitrary_bytes_are_accounted_for(transport: str, conn: str, frame: byt
 
 @given(transport=ROOM, random=st.randoms(use_true_random=False), data=st.data())
 def test_mutated_bytes_of_good_frames_are_accounted_for(transport: str, random: Random, data: st.DataObject) -> None:
-    drive = live(transport)
+    drive = Drive(transport).live()
     conn, frame = data.draw(st.sampled_from(frames(transport)))
     if conn != RPC:
         frame["seq"] = drive.seqs[RPC if transport == "v2" else conn]
@@ -133,7 +122,7 @@ def test_mutated_bytes_of_good_frames_are_accounted_for(transport: str, random: 
 
 @given(transport=ROOM, name=st.sampled_from(["data", "ts", "seq", "type", "subscription"]), value=JSON, data=st.data())
 def test_members_of_any_type_are_accounted_for(transport: str, name: str, value: object, data: st.DataObject) -> None:
-    drive = live(transport)
+    drive = Drive(transport).live()
     conn, frame = data.draw(st.sampled_from(frames(transport)[:7]))
     frame["seq"] = drive.seqs[RPC if transport == "v2" else conn]
     if name == "data" and isinstance(frame["data"], dict) and isinstance(value, dict):
@@ -152,7 +141,7 @@ def test_members_of_any_type_are_accounted_for(transport: str, name: str, value:
     body=st.binary(max_size=60) | JSON.map(ok) | JSON.map(lambda value: json.dumps(value).encode()),
 )
 def test_any_rest_answer_is_survived_and_the_call_made_again(name: str, status: int | None, body: bytes) -> None:
-    drive = live("v1")
+    drive = Drive().live()
     if name == "probe":
         drive.wait(7.5)
     if name == "book":

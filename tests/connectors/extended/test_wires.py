@@ -1,54 +1,25 @@
-"""The RPC transport: requests, replies, one sequence for all, one market started over alone."""
+"""The RPC transport: requests, replies, and how long each stream may take."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from bus.events import Bbo, Funding, Reason, Stats, Trade, Trust
-from connectors.effects import Note, Open, Reconnect, Send
+from bus.events import Reason, Trust
+from connectors.effects import Note, Open
 from connectors.extended import spec
 from connectors.extended.wires import Wires, patience
 from tests.connectors.extended.drive import (
-    BBO,
-    BIDS,
-    FUNDING,
-    INDEX,
-    MARK,
     NOT_LISTED,
     RPC,
-    T0,
     Drive,
     S,
-    changes,
     row,
+    scopes,
 )
 
-ACK = {"result": {"method": "subscribe", "status": "OK", "subscription": "orderbooks.BTC-USD"}}
-
 UNSUBSCRIBED = {"result": {"method": "unsubscribe", "status": "OK"}}
-
-
-def rpc(markets: tuple[str, ...] = ("BTC-PERP",)) -> Drive:
-    """An RPC connection that is up, with its market confirmed."""
-    drive = Drive("v2", markets).listed()
-    return drive.acked()
-
-
-def live() -> Drive:
-    """The same with a live book."""
-    drive = rpc()
-    drive.snapshot()
-    drive.wait(0.25)
-    assert drive.trust() is Trust.LIVE
-    return drive
-
-
-def scopes(sent: list[dict[str, Any]]) -> list[str]:
-    """What requests are about."""
-    return [f"{request['method']} {request['params']['scope']}" for request in sent]
 
 
 # Requests
@@ -75,7 +46,7 @@ def test_one_connection_is_opened_at_once_and_the_likely_books_are_asked_for_fir
 
 
 def test_a_confirmed_market_is_subscribed_to_in_full() -> None:
-    drive = rpc()
+    drive = Drive("v2").listed().acked()
     assert [request["params"] for request in drive.sent[1:]] == [
         {"scope": "orderbooks", "selector": {"market": "BTC-USD", "depth": "1", "rfqOnly": False}},
         {"scope": "trades", "selector": {"market": "BTC-USD"}},
@@ -139,22 +110,41 @@ def test_an_unsubscription_confirmed_late_does_not_acknowledge_the_next_subscrip
 # Replies
 
 
-def test_a_request_answered_by_silence_is_repeated_once_and_then_the_connection_is_given_up() -> None:
+def test_a_book_whose_request_is_answered_by_silence_is_asked_for_again_and_then_costs_the_connection() -> None:
+    drive = Drive("v2").listed()
+    drive.acked(but="orderbooks.BTC-USD")
+    drive.wait(4.9)
+    assert drive.notes() == []
+    drive.wait(0.1)
+    assert scopes(drive.sent[-1:]) == ["subscribe orderbooks"]
+    drive.wait(5.0)
+    assert drive.reasons() == [(RPC, Reason.ACK_TIMEOUT)]
+
+
+def test_a_lesser_stream_costs_live_books_their_connection_only_after_many_requests() -> None:
     drive = Drive("v2").listed()
     drive.acked(but="trades.BTC-USD")
     drive.snapshot()
-    for _ in range(49):
+    for _ in range(7 * 49):
         drive.wait(0.1)
         drive.delta()
-    assert drive.notes() == []
-    drive.wait(0.1)
-    assert scopes(drive.sent[-1:]) == ["subscribe trades"]
-    assert drive.trust() is Trust.LIVE
-    for _ in range(49):
-        drive.delta()
-        drive.wait(0.1)
-    drive.wait(0.2)
+        assert drive.reasons() == []
+    assert drive.notes() == ["stream_renewed"]
+    assert scopes(drive.sent).count("subscribe trades") == 1 + spec.RENEWALS
+    drive.wait(1.0)
     assert drive.reasons() == [(RPC, Reason.ACK_TIMEOUT)]
+
+
+def test_data_makes_up_for_requests_in_vain() -> None:
+    drive = Drive("v2").listed()
+    drive.acked(but="trades.BTC-USD")
+    drive.snapshot()
+    for second in range(60):
+        drive.wait(1.0)
+        drive.delta()
+        if second == 20:
+            drive.trade(1)
+    assert drive.reasons() == []
 
 
 def test_a_connection_is_given_up_once_however_many_requests_go_unanswered() -> None:
@@ -177,7 +167,7 @@ def test_silence_on_a_market_that_nobody_has_confirmed_harms_no_one() -> None:
 
 @pytest.mark.parametrize("code", sorted(spec.V2_PERMANENT))
 def test_a_lasting_refusal_is_loud_and_costs_only_that_stream(code: int) -> None:
-    drive = live()
+    drive = Drive("v2").live()
     drive.close(RPC)
     drive.sent.clear()
     drive.open(RPC)
@@ -190,14 +180,11 @@ def test_a_lasting_refusal_is_loud_and_costs_only_that_stream(code: int) -> None
     drive.wait(0.25)
     assert drive.trust() is Trust.LIVE
     before = len(drive.sent)
-    for _ in range(130):
-        drive.delta()
-        drive.wait(5.0)
-        drive.acked()
-        if drive.pending("markets"):
-            break
+    drive.wait(9.7)
+    assert drive.pending("markets") == []
+    drive.wait(0.1)
     drive.answer("markets", row())
-    assert scopes(drive.sent[before:]).count("subscribe trades") == 1, "with the next look at the market list"
+    assert scopes(drive.sent[before:]) == ["subscribe trades"]
 
 
 @pytest.mark.parametrize(
@@ -219,153 +206,16 @@ def test_a_passing_refusal_or_a_wrong_answer_ends_the_connection(answer: dict[st
 
 
 def test_a_reply_to_nothing_is_counted() -> None:
-    drive = live()
+    drive = Drive("v2").live()
     drive.raw(RPC, b'{"id":"999","result":{"method":"ping","status":"OK"},"jsonrpc":"2.0"}')
     assert drive.counted("ignored_frames") == 1
     assert drive.reasons() == []
 
 
 def test_an_error_without_a_request_ends_the_connection() -> None:
-    drive = live()
+    drive = Drive("v2").live()
     drive.raw(RPC, b'{"id":null,"error":{"code":-32700,"message":"Parse error"},"jsonrpc":"2.0"}')
     assert drive.reasons() == [(RPC, Reason.SUBSCRIBE_ERROR)]
-
-
-# Data
-
-
-def test_every_topic_counts_in_one_sequence_from_zero() -> None:
-    drive = rpc()
-    drive.snapshot()
-    drive.trade(1, 2)
-    drive.frame(MARK, "PRICES.MP", {"m": "BTC-USD", "p": "84058.473541750005", "ts": 0})
-    drive.frame(INDEX, "PRICES.IP", {"m": "BTC-USD", "p": "84105.013533499994", "ts": T0})
-    drive.frame(FUNDING, "FUNDING_RATES", {"m": "BTC-USD", "f": "0.000013", "T": T0})
-    drive.snapshot(BIDS[:1], [], conn=BBO)
-    drive.trade(3)
-    drive.wait(0.25)
-    drive.delta(changes(("84077", "0.1", "0.51547")))
-    assert [trade.history for trade in drive.of(Trade)] == [True, True, False]
-    assert (len(drive.of(Stats)), len(drive.of(Funding)), len(drive.of(Bbo))) == (2, 1, 1)
-    assert drive.trust() is Trust.LIVE
-    assert drive.reasons() == []
-
-
-def test_data_before_its_acknowledgement_is_as_good() -> None:
-    drive = Drive("v2").listed()
-    drive.snapshot()
-    drive.acked()
-    drive.wait(0.25)
-    assert drive.trust() is Trust.LIVE
-
-
-def test_a_gap_of_the_one_sequence_invalidates_every_book_first() -> None:
-    drive = live()
-    drive.quote()
-    drive.seqs[RPC] += 1
-    effects = drive.trade(1)
-    assert isinstance(effects[-2], Reconnect)
-    assert drive.trust() is Trust.RESYNC
-    assert drive.quote_trust() is Trust.RESYNC
-    assert drive.reasons() == [(RPC, Reason.SEQ_GAP)]
-
-
-def test_fresh_stamps_on_a_replay_deceive_nobody() -> None:
-    drive = rpc()
-    drive.frame(MARK, "PRICES.MP", {"m": "BTC-USD", "p": "84058", "ts": 0})
-    drive.frame(MARK, "PRICES.MP", {"m": "BTC-USD", "p": "84058", "ts": 0})
-    drive.snapshot()
-    for _ in range(300):
-        drive.wait(0.001)
-        drive.delta(changes(("84073", "1", "1")))
-    assert drive.book_events == []
-    drive.wait(0.1)
-    drive.delta()
-    assert drive.book_events == []
-    drive.wait(0.1)
-    drive.delta()
-    assert drive.trust() is Trust.LIVE
-
-
-def test_an_unreadable_frame_may_have_been_anyones() -> None:
-    drive = live()
-    drive.raw(RPC, b"{")
-    assert drive.trust() is Trust.RESYNC
-    assert drive.reasons() == [(RPC, Reason.PARSE_ERROR)]
-
-
-def test_a_stream_never_asked_for_is_unknown_but_counts() -> None:
-    drive = live()
-    drive.frame("orderbooks.DOGE-USD", "ORDERBOOKS.DELTA", {"m": "DOGE-USD", "b": [], "a": []})
-    drive.frame("candles.BTC-USD", None, {})
-    drive.delta()
-    assert drive.counted("unknown_frames") == 2
-    assert drive.reasons() == []
-
-
-# One market alone
-
-
-def test_a_book_that_went_wrong_is_asked_for_again_on_the_same_connection() -> None:
-    drive = live()
-    drive.quote()
-    effects = drive.delta([{"p": "84077", "q": "0.1"}])
-    assert drive.trust() is Trust.RESYNC
-    assert drive.quote_trust() is Trust.LIVE
-    assert drive.counted("resyncs") == 1
-    assert scopes([json.loads(send.text) for send in drive.of(Send, effects)]) == ["subscribe orderbooks"]
-    drive.delta(changes(("84077", "0.1", "0.51547")))
-    assert drive.counted("ignored_frames") == 1
-    drive.reply(ACK)
-    drive.snapshot(BIDS[:1])
-    drive.wait(0.25)
-    assert drive.trust() is Trust.LIVE
-    assert drive.held()[0] == {84077.0: 0.41547}
-    assert drive.reasons() == []
-
-
-def test_a_book_that_goes_wrong_again_at_once_costs_the_connection() -> None:
-    drive = live()
-    for _ in range(2):
-        drive.delta([{"p": "84077", "q": "0.1"}])
-        drive.reply(ACK)
-        drive.snapshot()
-        drive.wait(0.25)
-    assert drive.reasons() == [(RPC, Reason.PARSE_ERROR)]
-
-
-def test_a_snapshot_that_was_asked_for_and_does_not_come_costs_the_connection() -> None:
-    drive = live()
-    drive.delta([{"p": "84077", "q": "0.1"}])
-    drive.reply(ACK)
-    for _ in range(101):
-        drive.wait(0.1)
-        drive.quote()
-    assert drive.reasons() == [(RPC, Reason.SNAPSHOT_TIMEOUT)]
-
-
-def test_a_delta_before_the_first_snapshot_is_no_leftover() -> None:
-    drive = rpc()
-    drive.delta()
-    assert drive.counted("resyncs") == 1
-
-
-def test_a_dead_book_is_asked_for_again_while_the_connection_lives_on() -> None:
-    drive = live()
-    drive.wait(14.8)
-    assert drive.trust() is Trust.STALE
-    assert drive.counted("resyncs") == 1
-    assert drive.reasons() == []
-
-
-def test_a_closed_connection_takes_everything_with_it() -> None:
-    drive = live()
-    drive.quote()
-    drive.close(RPC)
-    assert drive.trust() is Trust.STALE
-    assert drive.quote_trust() is Trust.STALE
-    drive.open(RPC)
-    assert len(drive.sent) == 2 * len(spec.KINDS)
 
 
 # Deadlines
