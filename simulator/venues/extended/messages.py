@@ -61,6 +61,7 @@ class Printer:
 
     def __init__(self, spec: MarketSpec) -> None:
         self.spec = spec
+        self.with_c = True
         self._prices: dict[int, str] = {}
 
     def price(self, ticks: int) -> str:
@@ -98,9 +99,12 @@ class Printer:
     def _changes(self, side: int, levels: Levels, befores: Befores) -> str:
         decimals = self.spec.size_decimals
         return ",".join(
-            f'{{"q":"{fixed(c - befores.get((side, p), 0), decimals)}","p":"{self.price(p)}","c":"{self.size(c)}"}}'
+            f'{{"q":"{fixed(c - befores.get((side, p), 0), decimals)}","p":"{self.price(p)}"{self._after(c)}}}'
             for p, c in levels
         )
+
+    def _after(self, lots: int) -> str:
+        return f',"c":"{self.size(lots)}"' if self.with_c else ""
 
     def _data(self, kind: str, sides: list[str], depth: str) -> bytes:
         text = f'{{"t":"{kind}","m":"{self.spec.symbol}","b":[{sides[0]}],"a":[{sides[1]}],"d":"{depth}"}}'

@@ -39,9 +39,9 @@ class Extended(Venue):
     name = "extended"
     native_seq = False
     ws_paths = (f"{facts.STREAM}/v1", f"{facts.STREAM}/v2/rpc")
-    switches = {"greets": "0", "v2_restamps": "1"}  # noqa: RUF012 - read only
-    """``greets``: mark, index and funding come at once on subscribing. ``v2_restamps``: a replay carries the time of
-    sending over v2."""
+    switches = {"greets": "0", "omits_c": "0", "v2_restamps": "1"}  # noqa: RUF012 - read only
+    """``greets``: mark, index and funding come at once on subscribing. ``omits_c``: deltas as the documents' oldest
+    text has them, without the size after the change. ``v2_restamps``: a replay carries the time of sending over v2."""
 
     # ---- markets ----
 
@@ -98,6 +98,7 @@ class Extended(Venue):
             if feed.moved(version.ts_us):
                 self._publish("bbo", feed.touch(self._last_ms(truth)))
             if (self._steps + number) % self._frame_steps == 0:
+                feed.printer.with_c = self.set["omits_c"] != "1"
                 self._publish("book", feed.delta(self._last_ms(truth)))
                 if feed.deltas >= facts.MOST_REPLAYED:
                     self._snapshot(market)

@@ -154,6 +154,13 @@ def test_a_still_market_sends_only_snapshots_each_after_an_empty_delta(simulate:
     assert all(frame["data"]["b"] == frame["data"]["a"] == [] for frame in frames[::2])
 
 
+def test_a_switch_leaves_the_size_after_a_change_out(simulate: Simulate) -> None:
+    venue = simulate(venues=("extended",), switches=(("extended.omits_c", "1"),))
+    client = path(venue, "orderbooks/BTC-USD")
+    for frame in (client.next(), *(client.next() for _ in range(5))):
+        assert all(set(level) == {"q", "p"} for side in "ba" for level in frame["data"][side])
+
+
 def test_one_stream_may_carry_every_market(venue: Running) -> None:
     client, books = path(venue, "orderbooks"), dict[str, Sides]()
     for number in range(1, 40):
