@@ -85,6 +85,7 @@ class Plane:
                         os.kill(int(program["pid"]), signal.SIGKILL)
             self._process.kill()
             self._process.wait()
+        self.supervisor.close()
         self._process = None
 
     @property

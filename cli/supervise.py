@@ -23,9 +23,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self._path)
+        except OSError:
+            sock.close()
+            raise
+        self.sock = sock
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -33,9 +38,14 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
         self._timeout = timeout
+        # Where the base class keeps, and closes, the one connection.
+        self._connection: Any = None
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002
-        return _UnixConnection(self._path, self._timeout)
+    def make_connection(self, host: str) -> http.client.HTTPConnection:  # type: ignore[override]
+        if self._connection is None or self._connection[1] is None:
+            self._connection = host, _UnixConnection(self._path, self._timeout)
+        connection: http.client.HTTPConnection = self._connection[1]
+        return connection
 
 
 class Supervisor:
@@ -43,8 +53,12 @@ class Supervisor:
 
     def __init__(self, run_dir: Path, timeout: float = 10.0) -> None:
         self.socket = run_dir / "supervisor.sock"
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(str(self.socket), timeout))
-        self._rpc: Any = proxy.supervisor
+        self._transport = _UnixTransport(str(self.socket), timeout)
+        self._rpc: Any = xmlrpc.client.ServerProxy("http://localhost", transport=self._transport).supervisor
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        self._transport.close()
 
     def pid(self) -> int | None:
         """Its process id, ``None`` when nobody answers on the socket."""
@@ -61,6 +75,14 @@ class Supervisor:
     def start_all(self) -> None:
         """Start what is not running, without waiting for it."""
         self._rpc.startAllProcesses(False)  # noqa: FBT003 - XML-RPC has no keywords
+
+    def start(self, program: str) -> None:
+        """Start one program by ``group:name`` without waiting for it."""
+        self._rpc.startProcess(program, False)  # noqa: FBT003 - XML-RPC has no keywords
+
+    def stop(self, program: str) -> None:
+        """Stop one program and wait for its end."""
+        self._rpc.stopProcess(program)
 
     def shutdown(self) -> None:
         """Have it stop its programs and then itself."""

@@ -64,12 +64,16 @@ class Breaker:
             self._failures.popleft()
         return len(self._failures) >= self.limit and self._open(now)
 
-    def succeeded(self) -> None:
-        """Data flows again."""
+    def answered(self) -> None:
+        """Data came by the probe: the others may try. Only ``succeeded`` makes the next pause a short one again."""
         self.open_until = None
         self._probing = False
-        self._openings = 0
         self._failures.clear()
+
+    def succeeded(self) -> None:
+        """Data has flowed for long enough to forget the past."""
+        self.answered()
+        self._openings = 0
 
     def allows(self, now: int) -> bool:
         """Whether an attempt may start now; in the half-open state the first one asked for becomes the probe."""

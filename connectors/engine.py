@@ -130,6 +130,8 @@ class Engine:
         link.last_rx = now.mono
         if link.first_data is None:
             link.first_data = now.mono
+            if self.limits.breaker.is_open:
+                self.limits.breaker.answered()
         elif link.failures and now.mono - link.first_data >= HEALTHY_NS:
             self._proven(link)
         rejects = link.rejects
@@ -204,12 +206,11 @@ class Engine:
             self.standby = None
 
     def take_over(self, now: Now) -> None:
-        """Put the standby on air: its whole state is published, then the old generation's connections are left."""
-        standby, old = self.standby, self.active
-        if standby is None or standby.cache is None:
+        """Put the standby on air: the old generation's connections are left, its own whole state is published."""
+        if self.standby is None or self.standby.cache is None:
             return
-        cache, standby.cache = standby.cache, None
-        self.active, self.standby = standby, None
+        cache, self.standby.cache = self.standby.cache, None
+        old, self.active, self.standby = self.active, self.standby, None
         self._end(old)
         for market, event in cache.full():
             self.ports.publish(market, event, now)
@@ -372,7 +373,7 @@ class Engine:
             self.ports.fetch(*call)
 
     def refresh(self, now: Now) -> None:
-        """Work out ``deadline`` anew. The shell calls it before it waits."""
+        """Work out ``deadline`` anew; the shell calls it before it waits."""
         self._refreshed = now.mono
         times = [self.watch_at if self.watch is not None else None, self.limits.deadline(now)]
         for generation in self.generations():
@@ -392,7 +393,8 @@ class Engine:
     def _statuses(self, found: list[tuple[str, Status]], now: Now) -> None:
         for market, status in found:
             self.ports.publish(market, status, now)
-            if (fields := self.health.line(market, status)) is not None:
+            fields = self.health.line(market, status)
+            if fields is not None:
                 self.ports.log("warning" if status.state in TROUBLE else "info", status.state.value, fields)
 
     def _log(self, level: str, event: str, **fields: object) -> None:

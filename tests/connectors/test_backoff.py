@@ -69,3 +69,13 @@ def test_success_closes_it_and_forgets() -> None:
     assert not breaker.is_open
     assert breaker.allows(0)
     assert not breaker.failed(1)
+
+
+def test_data_by_the_probe_lets_the_others_try_but_forgets_nothing() -> None:
+    breaker = Breaker(limit=1)
+    breaker.failed(0)
+    assert breaker.allows(5 * S)
+    breaker.answered()
+    assert breaker.allows(5 * S)
+    breaker.failed(6 * S)
+    assert breaker.open_until == 16 * S, "the second pause, not the first again"

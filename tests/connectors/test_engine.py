@@ -370,3 +370,30 @@ def test_a_standby_can_be_given_up_and_the_active_one_replaced() -> None:
     assert rig.ports.drops == ["2/main"]
     rig.engine.replace_active(at(2 * S))
     assert rig.ports.connects[-1][0] == "3/main"
+
+
+def test_after_an_outage_the_first_connection_with_data_lets_all_others_in_at_once() -> None:
+    rig = Rig()
+    rig.engine.start(at(0))
+    rig.protocol.script["refused"] = [Open("more", "ws://venue/more")]
+    now = 0
+    while not rig.engine.limits.breaker.is_open:
+        for key in ("1/main", "1/more"):
+            if any(link.key == key and link.phase.value == "connecting" for link in rig.engine.active.links.values()):
+                rig.engine.refused(key, REFUSED, at(now))
+        now = max(now + 1, rig.engine.deadline or 0)
+        rig.engine.woken(at(now))
+    tried = len(rig.ports.connects)
+    while len(rig.ports.connects) == tried:
+        now = max(now + 1, rig.engine.deadline or 0)
+        rig.engine.woken(at(now))
+    probe = rig.ports.connects[-1][0]
+    rig.engine.opened(probe, at(now))
+    rig.receive([], now, probe)
+    tried = len(rig.ports.connects)
+    until = now + 31 * S
+    while len(rig.ports.connects) == tried and now < until:
+        now = max(now + 1, rig.engine.deadline or 0)
+        rig.engine.woken(at(now))
+    assert rig.ports.connects[-1][0] != probe
+    assert now < until

@@ -53,6 +53,10 @@ class System:
         os.kill(pid, number)
         return pid
 
+    def replaced(self, program: str, pid: int) -> bool:
+        """Whether another process runs in place of this one."""
+        return self.pid(program) not in {0, pid}
+
     def log(self, program: str) -> str:
         """A program's log so far."""
         path = self.settings.run_dir / f"{program.rpartition(':')[2]}.log"
