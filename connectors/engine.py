@@ -210,8 +210,8 @@ class Engine:
         if self.standby is None or self.standby.cache is None:
             return
         cache, self.standby.cache = self.standby.cache, None
-        old, self.active, self.standby = self.active, self.standby, None
-        self._end(old)
+        self._end(self.active)
+        self.active, self.standby = self.standby, None
         for market, event in cache.full():
             self.ports.publish(market, event, now)
             if isinstance(event, Book):
