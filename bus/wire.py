@@ -38,6 +38,8 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     """Monotonic clock when the message was handed to ZeroMQ."""
 
 
+# Text that is not UTF-8 has an error of its own; the first two are what msgspec's documents name.
+_UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _pack_header = msgpack.Packer(autoreset=True).pack
 _encode_payload = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Header).decode
@@ -87,7 +89,7 @@ def decode_header(topic_frame: bytes, frame: bytes) -> Header:
     """Header of a message. Raises WireError when malformed or of a schema this reader does not know."""
     try:
         header = _decode_header(frame)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise WireError(topic_frame, f"header: {error}") from None
     if header.schema != SCHEMA:
         raise WireError(topic_frame, f"schema {header.schema}, this reader knows {SCHEMA}")
@@ -101,7 +103,7 @@ def decode_payload(kind: str, topic_frame: bytes, frame: bytes) -> BusEvent:
         raise WireError(topic_frame, f"unknown kind {kind!r}")
     try:
         return decoder.decode(frame)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise WireError(topic_frame, f"payload: {error}") from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bus.world import MARKETS, Consumer, World
@@ -16,7 +16,8 @@ TROUBLE = (
 
 
 def stories(*steps: str) -> st.SearchStrategy[list[tuple[str, int]]]:
-    return st.lists(st.tuples(st.sampled_from(steps), st.integers(0, 2**32)), max_size=150)
+    # Left to itself, Hypothesis draws lists of five or six: nothing happens in so short a story.
+    return st.lists(st.tuples(st.sampled_from(steps), st.integers(0, 65_535)), min_size=60, max_size=120)
 
 
 def tell(world: World, story: list[tuple[str, int]]) -> None:
@@ -71,12 +72,14 @@ def test_damaged_messages_are_never_taken_for_the_truth(story: list[tuple[str, i
         assert_whole(world, consumer)
 
 
-@given(stories(*ORDINARY, *FLOW))
-def test_without_trouble_nothing_is_lost_and_nothing_merged(story: list[tuple[str, int]]) -> None:
+@settings(max_examples=25)
+@given(stories(*ORDINARY, "second"))
+def test_with_room_and_time_nothing_is_lost_and_nothing_merged(story: list[tuple[str, int]]) -> None:
     world = World(pipe_room=10**6, queue_room=10**6, log_room=10**6, cached_deltas=10**6)
     world.do("publisher_starts", 0)
     world.do("flow", 0)
-    tell(world, story)
+    for step in story:
+        tell(world, [step, ("flow", 0)])
     world.quiesce()
     for consumer in world.consumers:
         assert_whole(world, consumer)
@@ -88,6 +91,7 @@ def test_without_trouble_nothing_is_lost_and_nothing_merged(story: list[tuple[st
         assert producer.counters.values.get("mp_pending_latest_replaced_count", 0) == 0
 
 
+@settings(max_examples=50)
 @given(stories(*ORDINARY, "attend", "second"), st.integers(1, 8))
 def test_what_a_producer_did_without_a_publisher_is_known_to_those_who_come_later(
     story: list[tuple[str, int]], log_room: int

@@ -88,8 +88,8 @@ class Market:
 
 
 def _levels(draw: Random, count: int) -> Flat:
-    bids = [float(draw.randint(1, 400)) for _ in range(count)]
-    asks = [float(draw.randint(401, 800)) for _ in range(count)]
+    bids = [float(draw.randint(1, 100)) for _ in range(count)]
+    asks = [float(draw.randint(101, 200)) for _ in range(count)]
     sizes = [float(draw.randint(0, 3)) for _ in range(2 * count)]
     return bids, sizes[:count], asks, sizes[count:]
 
@@ -211,6 +211,7 @@ class Consumer:
         self.queue: deque[list[bytes]] = deque()
         self.answers: deque[list[bytes]] = deque()
         self.ledger = Ledger()
+        self._checked: dict[tuple[str, str], object] = {}
         self.trades: dict[tuple[int, str], list[int]] = {}
 
     def connect(self) -> None:
@@ -259,7 +260,8 @@ class Consumer:
         for venue, markets in self.world.markets.items():
             for name, market in markets.items():
                 book = self.reader.chain("book", venue, name)
-                if book is not None and book.told:
+                if book is not None and book.told and self._checked.get((venue, name)) is not book.event:
+                    self._checked[venue, name] = book.event
                     assert book.event is not None
                     assert book.event.venue_seq is not None
                     levels, usable = market.history[book.event.venue_seq]
