@@ -65,14 +65,16 @@ class Breaker:
         return len(self._failures) >= self.limit and self._open(now)
 
     def answered(self) -> None:
-        """Data came by the probe: the others may try. Only ``succeeded`` makes the next pause a short one again."""
-        self.open_until = None
-        self._probing = False
-        self._failures.clear()
+        """Data came: if it was by the probe, the others may try. Only ``succeeded`` makes the next pause short again."""
+        if self.is_open:
+            self.open_until = None
+            self._probing = False
+            self._failures.clear()
 
     def succeeded(self) -> None:
         """Data has flowed for long enough to forget the past."""
         self.answered()
+        self._failures.clear()
         self._openings = 0
 
     def allows(self, now: int) -> bool:

@@ -130,8 +130,7 @@ class Engine:
         link.last_rx = now.mono
         if link.first_data is None:
             link.first_data = now.mono
-            if self.limits.breaker.is_open:
-                self.limits.breaker.answered()
+            self.limits.breaker.answered()
         elif link.failures and now.mono - link.first_data >= HEALTHY_NS:
             self._proven(link)
         rejects = link.rejects
