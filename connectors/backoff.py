@@ -65,7 +65,7 @@ class Breaker:
         return len(self._failures) >= self.limit and self._open(now)
 
     def answered(self) -> None:
-        """Data came: if it was by the probe, the others may try. Only ``succeeded`` makes the next pause short again."""
+        """Data came: if by the probe, the others may try. Only ``succeeded`` makes the next pause short again."""
         if self.is_open:
             self.open_until = None
             self._probing = False
