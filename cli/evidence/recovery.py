@@ -1,0 +1,137 @@
+"""Fault → detection → recovery: what first told of each fault, and when the venue was well again."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from cli.evidence.facts import FaultFacts
+from cli.evidence.logs import Word
+from cli.evidence.scan import Scan
+from cli.evidence.series import Span
+
+AFTER_MS: Final = 30_000
+"""A fault may show itself so long after it is over: a wrong book in an hour's quiet is another matter."""
+EARLY_MS: Final = 20
+"""Clocks of two processes are read one after the other; a fault cannot be told of much before it begins."""
+TICK_MS: Final = 500
+"""A recovery between two ticks is seen at the next one."""
+
+
+class Told(msgspec.Struct):
+    """A fault as the simulator's log has it. Times are wall clock ns."""
+
+    fault: str
+    venue: str | None = None
+    market: str | None = None
+    params: dict[str, str | float | int | bool | None] = {}
+    began_ns: int | None = None
+    ended_ns: int | None = None
+    applied: int = 0
+
+
+class Log(msgspec.Struct):
+    """``GET /faults`` of the simulator, kept as ``faults.json``."""
+
+    active: list[Told] = []
+    scheduled: list[Told] = []
+    log: list[Told] = []
+
+    @property
+    def begun(self) -> list[Told]:
+        """Those that have been in force, in the order of their beginning."""
+        begun = [told for told in (*self.log, *self.active) if told.began_ns is not None]
+        return sorted(begun, key=lambda told: told.began_ns or 0)
+
+
+decode: Final = msgspec.json.Decoder(Log).decode
+
+
+def follow(log: Log, scan: Scan, words: Sequence[Word]) -> list[FaultFacts]:
+    """What came of each fault that began while telemetry was written, on each venue that it touches."""
+    by_venue: dict[str, list[Word]] = {}
+    for word in words:
+        by_venue.setdefault(word.venue, []).append(word)
+    traces = {name: Trace(venue.trouble.kept, by_venue.get(name, ())) for name, venue in scan.venues.items()}
+    return [
+        _fact(told, name, traces[name])
+        for told in log.begun
+        for name in ([told.venue] if told.venue else list(traces))
+        if name in traces
+    ]
+
+
+class Trace:
+    """What is known of one venue, in time order: spans in which it was not well, and its connector's log lines."""
+
+    def __init__(self, spans: Sequence[Span], words: Iterable[Word]) -> None:
+        self._spans = spans
+        words = sorted(words, key=lambda word: word.at_ms)
+        self._words = words
+        self._times = [word.at_ms for word in words]
+
+    def detected(self, begin_ms: float, until_ms: float, market: str | None) -> tuple[float, str] | None:
+        """The first that tells of a trouble within a time: when, and in which words."""
+        span = next((span for span in self._spans if begin_ms <= span.begin_ms <= until_ms), None)
+        word = self._first(begin_ms, until_ms, market)
+        if word is not None and (span is None or word.at_ms <= span.begin_ms):
+            return word.at_ms, f"{word.event} {word.words}".strip()
+        return None if span is None else (span.begin_ms, span.why)
+
+    def well(self, from_ms: float) -> float | None:
+        """When the venue was well again, at this time or later; ``None`` when it never was."""
+        at_ms = from_ms
+        for span in self._spans:
+            if span.end_ms is None:
+                if span.begin_ms <= at_ms + TICK_MS:
+                    return None
+            elif span.begin_ms <= at_ms + TICK_MS and span.end_ms > at_ms:
+                at_ms = span.end_ms
+        live = self._live(from_ms, at_ms)
+        return live if live is not None else at_ms
+
+    def _first(self, begin_ms: float, until_ms: float, market: str | None) -> Word | None:
+        for index in range(bisect_left(self._times, begin_ms), len(self._words)):
+            word = self._words[index]
+            if word.at_ms > until_ms:
+                return None
+            if word.trouble and (market is None or word.market in {None, market}):
+                return word
+        return None
+
+    def _live(self, from_ms: float, until_ms: float) -> float | None:
+        """The connector's own last word of being live up to the tick that saw it, which is more exact than the tick."""
+        found = None
+        for index in range(bisect_left(self._times, from_ms), len(self._words)):
+            word = self._words[index]
+            if word.at_ms > until_ms:
+                break
+            if word.event == "live":
+                found = word.at_ms
+        return found
+
+
+def _fact(told: Told, venue: str, trace: Trace) -> FaultFacts:
+    began_ms = (told.began_ns or 0) / 1e6
+    ended_ms = None if told.ended_ns is None else told.ended_ns / 1e6
+    detected = trace.detected(began_ms - EARLY_MS, (ended_ms or began_ms) + AFTER_MS, told.market)
+    recovered = None if detected is None else trace.well(detected[0])
+    return FaultFacts(
+        told.fault,
+        venue,
+        told.market,
+        _params(told.params),
+        began_ms,
+        ended_ms,
+        told.applied,
+        None if detected is None else max(began_ms, detected[0]),
+        "" if detected is None else detected[1],
+        recovered,
+    )
+
+
+def _params(params: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in params.items() if value not in {None, ""})
