@@ -124,7 +124,7 @@ RENEW_NS: Final = 15 * SECOND
 """v2: a book started over again so soon did not mend; the connection is given up."""
 RENEWALS: Final = 6
 """v2: so often another stream is asked for in vain before it may cost live books their connection."""
-REFUSED_NS: Final = 10 * SECOND
+REFUSED_NS: Final = 3 * SECOND
 """v2: after a lasting refusal of a market that is listed, the list is read again and the stream asked for once more."""
 
 REPLAY: Final = ReplayPatience(fresh_ns=SECOND, pace_ns=50 * MS, quiet_ns=250 * MS, cap_ns=65 * SECOND)

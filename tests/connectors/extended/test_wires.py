@@ -180,7 +180,7 @@ def test_a_lasting_refusal_is_loud_and_costs_only_that_stream(code: int) -> None
     drive.wait(0.25)
     assert drive.trust() is Trust.LIVE
     before = len(drive.sent)
-    drive.wait(9.7)
+    drive.wait(2.7)
     assert drive.pending("markets") == []
     drive.wait(0.1)
     drive.answer("markets", row())
