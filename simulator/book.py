@@ -93,15 +93,18 @@ class Book:
         return (bids[0] if bids else None, asks[0] if asks else None)
 
 
-def merge(batches: list[tuple[Change, ...]]) -> list[Change]:
-    """Fold consecutive changes into one net change a level; levels that end as they began disappear."""
+def merge(batches: list[tuple[Change, ...]], *, touched: bool = False) -> list[Change]:
+    """Fold consecutive changes into one net change a level; levels that end as they began disappear.
+
+    ``touched``: those stay. A client that joins by a snapshot from between the changes needs them.
+    """
     net: dict[tuple[int, int], Change] = {}
     for batch in batches:
         for change in batch:
             key = (change.side, change.price)
             known = net.get(key)
             net[key] = change if known is None else Change(change.side, change.price, change.size, known.before)
-    return [change for change in net.values() if change.size != change.before]
+    return [change for change in net.values() if touched or change.size != change.before]
 
 
 def split(changes: list[Change] | tuple[Change, ...]) -> tuple[Levels, Levels]:

@@ -47,3 +47,9 @@ def test_merging_keeps_the_net_change_of_a_level() -> None:
 
 def test_split_gives_absolute_sizes_by_side() -> None:
     assert split((Change(ASK, 12, 1, 0), Change(BID, 10, 0, 4))) == ([(10, 0)], [(12, 1)])
+
+
+def test_a_level_that_came_and_went_is_told_to_whom_a_snapshot_from_between_may_have_shown_it() -> None:
+    came, went = (Change(BID, 100, 5, 0),), (Change(BID, 100, 0, 5),)
+    assert merge([came, went]) == []
+    assert merge([came, went], touched=True) == [Change(BID, 100, 0, 0)]

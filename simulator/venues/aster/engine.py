@@ -84,7 +84,8 @@ class Chain:
 
     def cut(self) -> Event | None:
         """Everything since the last event; None when nothing differs."""
-        changes = merge(self._batches) if self._batches else []
+        # An event carries every change in (pu, u]: a snapshot may be of an instant between two of them.
+        changes = merge(self._batches, touched=True) if self._batches else []
         if not changes or self._newest is None:
             return None
         bids, asks = split(changes)
