@@ -32,8 +32,7 @@ REFRESH_NS: Final = 1 * MS
 """How stale the cached deadline may be while frames never pause."""
 DOWN_AFTER: Final = 3
 """Failed attempts in a row after which a market without a live book is called down."""
-JUDGE_NS: Final = 100 * MS
-"""Between two looks at one market's lag: a look costs a microsecond, and drift takes seconds."""
+JUDGE_NS: Final = 100 * MS  # between two looks at one market's lag: a look costs a microsecond, drift takes seconds
 SAMPLES_PER_MINUTE: Final = 5
 SAMPLE_BYTES: Final = 300
 _BOOKISH: Final = (Book, Delta)
@@ -193,9 +192,10 @@ class Engine:
         self._numbers += 1
         return Generation(self._numbers, self._factory(self._context), now, standby=standby)
 
-    def begin_standby(self, now: Now) -> None:
+    def begin_standby(self, now: Now, rescue: frozenset[str] = frozenset()) -> None:
         """Start a second generation beside the one on air."""
         self.standby = self.new_generation(now, standby=True)
+        self.standby.rescue = rescue
         self._run(self.standby, None, self.standby.protocol.start(now), now)
 
     def end_standby(self) -> None:

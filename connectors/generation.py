@@ -47,6 +47,8 @@ class Generation:
         self.links: dict[str, Link] = {}
         self.cache: StateCache | None = StateCache() if standby else None
         """What a standby has said so far; published when it takes over. ``None``: this one is on air."""
+        self.rescue: frozenset[str] = frozenset()
+        """Markets that this standby is to bring back; empty for a planned rotation."""
         self.born = now.mono
         self.known: set[str] = set()
         """Markets that the venue lists."""
@@ -88,11 +90,15 @@ class Generation:
         return times
 
     def may_replace(self, other: Generation) -> bool:
-        """Whether this standby holds every live market of ``other``, at least as far as it has come."""
+        """Whether this standby holds every live market of ``other``, at least as far as it has come.
+
+        One that is to bring markets back must have brought back one: else taking over would change nothing.
+        """
         mine = self.live
         theirs = other.live
         return (
             bool(mine)
+            and (not self.rescue or bool(self.rescue & mine))
             and theirs <= mine
             and all(self.views[market].position >= other.views[market].position for market in theirs)
         )

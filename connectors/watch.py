@@ -87,7 +87,7 @@ class Watch(msgspec.Struct):
         self.escalate_at = now.mono + min(ESCALATE_CAP_NS, 2 * RECOVERY_NS << min(self.escalations, 6))
         self.escalations += 1
         if engine.active.live:
-            engine.begin_standby(now)
+            engine.begin_standby(now, rescue=frozenset(lost))
         else:
             engine.replace_active(now)
 

@@ -132,7 +132,10 @@ def test_one_sick_market_is_escalated_beside_the_healthy_ones() -> None:
     run(made, 2 * S, 2 * RECOVERY_NS, frames="1/main")
     assert made.counters.get(Counter.ESCALATIONS) == 1
     assert made.engine.standby is not None
-    assert made.engine.active.number == 1, "what is live stays on air"
+    made.engine.opened("2/main", at(2 * RECOVERY_NS))
+    run(made, 2 * RECOVERY_NS, 2 * RECOVERY_NS + STANDBY_NS + S, frames="1/main 2/main")
+    assert made.engine.active.number == 1, "what is live stays on air while nothing is gained"
+    assert made.ports.said("standby_failed")
 
 
 def test_an_aged_connection_is_left_for_a_fresh_one_without_a_stale_moment() -> None:
