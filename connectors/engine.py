@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from bus.counters import Counter, Counters
-from bus.events import NO_MARKET, Book, Delta, Instrument, Reason, Reconnect, State, Status, Trade
+from bus.events import NO_MARKET, Bbo, Book, Delta, Instrument, Reason, Reconnect, State, Status, Trade
 from bus.settings import Venue as VenueSettings
 from connectors import effects as fx
 from connectors.backoff import HEALTHY_NS
@@ -35,7 +35,7 @@ DOWN_AFTER: Final = 3
 JUDGE_NS: Final = 100 * MS  # between two looks at one market's lag: a look costs a microsecond, drift takes seconds
 SAMPLES_PER_MINUTE: Final = 5
 SAMPLE_BYTES: Final = 300
-_BOOKISH: Final = (Book, Delta)
+_PRICED: Final = (Book, Delta, Bbo)
 TROUBLE: Final = frozenset({State.STALE, State.RECOVERING, State.DOWN})
 
 
@@ -246,9 +246,9 @@ class Engine:
             self.ports.publish(market, event, now)
         if generation.cache is not None:
             generation.cache.absorb(market, event)
-        if isinstance(event, _BOOKISH):
+        if isinstance(event, _PRICED):
             view = generation.view(market)
-            if view.turned(conn, event, now) and on_air:
+            if not isinstance(event, Bbo) and view.turned(conn, event, now) and on_air:
                 self._statuses(self.health.book(market, event.trust, "book", now), now)
             if conn is not None and now.mono >= view.judge_at and event.venue_ns is not None:
                 view.judge_at = now.mono + JUDGE_NS

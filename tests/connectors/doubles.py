@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from bus.counters import Counters
 from bus.events import BusEvent, Instrument, Reason, Reconnect, Status, Trust
 from bus.settings import DEFAULT_VENUES
-from connectors.effects import Effects, Emit, Fetch, Now, Open, Refusal, Reply
+from connectors.effects import Effects, Emit, Fetch, Now, Open, Refusal, Reply, VenueProtocol
 from connectors.engine import Engine
 from connectors.feed import MarketFeed
-from connectors.venue import Budget, Context, VenueProtocol, VenueSpec
+from connectors.venue import Budget, Context, VenueSpec
 
 S = 1_000_000_000
 MS = 1_000_000

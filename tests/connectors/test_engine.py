@@ -397,3 +397,25 @@ def test_after_an_outage_the_first_connection_with_data_lets_all_others_in_at_on
         rig.engine.woken(at(now))
     assert rig.ports.connects[-1][0] != probe
     assert now < until
+
+
+def test_quotes_that_fall_behind_on_a_connection_of_their_own_are_given_up_too() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Open("quotes", "ws://venue/quotes")], 0)
+    rig.engine.opened("1/quotes", at(0))
+    for tick in range(1, 600):
+        now = tick * 100 * MS
+        if rig.ports.reasons():
+            break
+        late = at(int(now * 0.8)).wall
+        rig.receive(rig.protocol.feed.quote(late, None, (99.0, 1.0, 101.0, 1.0)), now, "1/quotes")
+    assert rig.ports.reasons() == [Reason.DRIFT]
+    assert rig.ports.drops == ["1/quotes"]
+
+
+def test_a_book_by_a_connection_that_is_being_closed_says_nothing_of_drift() -> None:
+    rig = Rig()
+    rig.up()
+    rig.receive([Close("main"), *rig.protocol.live(at(S))], S)
+    assert rig.ports.reasons() == []

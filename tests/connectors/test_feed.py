@@ -6,7 +6,7 @@ import pytest
 
 from bus.events import Bbo, Delta, Trust
 from connectors.effects import Effects, Emit, Now
-from connectors.feed import MarketFeed, Rebuilds, Touches, apart
+from connectors.feed import MarketFeed, Rebuilds, SeenTrades, Touches, apart
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -111,3 +111,12 @@ def test_nothing_is_compared_with_what_shows_nothing_or_has_just_begun() -> None
 
 def test_a_missing_side_is_as_far_apart_as_can_be() -> None:
     assert (apart(None, None), apart(None, 1.0), apart(1.0, None), apart(99.0, 100.0)) == (0.0, 1.0, 1.0, 0.01)
+
+
+def test_trade_ids_are_remembered_by_market_up_to_the_capacity() -> None:
+    seen = SeenTrades(capacity=2)
+    assert [seen.first_time("BTC-PERP", number) for number in (1, 1, 2)] == [True, False, True]
+    assert seen.first_time("ETH-PERP", 1)
+    assert seen.first_time("BTC-PERP", 3), "1 is forgotten for it"
+    assert not seen.first_time("BTC-PERP", 2)
+    assert seen.first_time("BTC-PERP", 1)

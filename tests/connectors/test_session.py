@@ -208,7 +208,11 @@ def test_an_answer_that_is_no_http_is_a_transport_error() -> None:
 
 def test_a_server_that_accepts_and_says_nothing_is_a_timeout() -> None:
     release = threading.Event()
-    with server(lambda _: release.wait(10) and None) as url:
+
+    def say_nothing(_: socket.socket) -> None:
+        release.wait(10)
+
+    with server(say_nothing) as url:
         with pytest.raises(ConnectTimeout, match=r"no answer within 0\.2 s"):
             attempt(url, 0.2)
         release.set()
