@@ -53,6 +53,7 @@ def test_a_smaller_lag_becomes_the_measure() -> None:
     drift = Drift(5 * S)
     drift.observe("main", "BTC-PERP", START - 4 * S, Now(0, START))
     drift.observe("main", "BTC-PERP", START, Now(0, START))
+    verdict = None
     for second in range(1, 7):
         verdict = drift.observe("main", "BTC-PERP", START + second, Now((8 + second) * S, START + (8 + second) * S))
     assert verdict is not None

@@ -56,6 +56,7 @@ def test_a_book_by_rest_changes_no_state() -> None:
 
 def test_the_log_says_how_long_a_market_was_not_live_and_leaves_out_what_the_venues_line_says() -> None:
     health = Health(MARKETS, Now(0, 0))
+    lines: list[dict[str, object] | None] = []
     for step, state in ((1, State.CONNECTING), (2, State.SYNCING), (3, State.LIVE)):
         found = health.move(MARKETS, state, "x", "", Now(0, step * 1_000_000_000))
         lines = [health.line(market, status) for market, status in found]
