@@ -25,7 +25,9 @@ class _BookSide:
         self.keys: list[float] = []
 
     def replace(self, prices: Sequence[float], sizes: Sequence[float]) -> None:
-        self.sizes = {price: size for price, size in zip(prices, sizes, strict=True) if size > 0.0}
+        self.sizes = dict(zip(prices, sizes, strict=True))
+        if 0.0 in sizes:
+            self.sizes = {price: size for price, size in self.sizes.items() if size > 0.0}
         sign = self.sign
         self.keys = sorted([sign * price for price in self.sizes])
 
@@ -72,7 +74,7 @@ class Book:
     def replace(
         self, bid_px: Sequence[float], bid_sz: Sequence[float], ask_px: Sequence[float], ask_sz: Sequence[float]
     ) -> None:
-        """Forget everything and hold these levels; any order, zero sizes are dropped.
+        """Forget everything and hold these levels; any order, zero sizes are dropped, of one price the last counts.
 
         Raises VenueError on a level that is not finite and positive, leaving the book as it was.
         """

@@ -292,6 +292,7 @@ class World:
         self.log_room = log_room
         self.cached_deltas = cached_deltas
         self.epochs = WALL
+        self.restarts = 0
         self.publisher: Publisher | None = None
         self.markets = {venue: {market: Market() for market in MARKETS} for venue in ("aster", "lighter")}
         self.producers = {venue: Producer(self, venue, self._epoch()) for venue in self.markets}
@@ -420,7 +421,8 @@ class World:
         """Killed and started again; what it had sent may still be on its way."""
         old = self._producer(draw)
         # Sometimes the wall clock was set back in between.
-        epoch = self._epoch() if draw.random() < 0.8 else self.epochs - draw.randrange(100) * SECOND - 1
+        self.restarts += 1
+        epoch = self._epoch() if draw.random() < 0.8 else self.epochs - draw.randrange(100) * SECOND - self.restarts
         self.producers[old.venue] = Producer(self, old.venue, epoch)
         for market in self.markets[old.venue].values():
             market.trust = Trust.RESYNC
