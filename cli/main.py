@@ -11,6 +11,8 @@ COMMANDS: Final = {
     "up": "cli.up:up",
     "down": "cli.up:down",
     "status": "cli.status:status",
+    "doctor": "cli.doctor:doctor",
+    "soak": "cli.soak:soak",
     "report": "cli.report:report",
 }
 """Subcommand to ``module:function``; a missing import costs nothing until somebody asks for it."""

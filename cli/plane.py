@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from configparser import RawConfigParser
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -58,11 +58,18 @@ class Plane:
         self.supervisor = Supervisor(settings.run_dir)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start supervisord in the foreground as our child; returns when it answers. Raises RuntimeError when not."""
+    def start(self, *, tie: Callable[[], None] | None = None) -> None:
+        """Start supervisord in the foreground as our child; returns when it answers. Raises RuntimeError when not.
+
+        ``tie`` runs in the child before it becomes supervisord.
+        """
         command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.conf)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=tie,  # noqa: PLW1509 - it makes system calls only, and no thread holds a lock that it needs
         )
         until = time.monotonic() + 30
         while self.supervisor.pid() is None:
@@ -92,6 +99,11 @@ class Plane:
     def pid(self) -> int | None:
         """Of supervisord."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether supervisord is."""
+        return self._process is not None and self._process.poll() is None
 
     def programs(self) -> dict[str, dict[str, Any]]:
         """Supervisord's view of each program by ``group:name``."""
