@@ -8,14 +8,15 @@ import signal
 import sys
 from pathlib import Path
 
-from bus.errors import SettingsError
+from bus.errors import SettingsError, TransportError
+from bus.lease import hold
 from bus.log import configure
 from bus.settings import EXIT_SETTINGS, VENUES, load
 from connectors.shell import Shell
 
 
 def main(arguments: list[str]) -> int:
-    """Run the connector named in the arguments. Exit codes: 0 stopped, 2 usage, 78 settings."""
+    """Run the connector named in the arguments. Exit codes: 0 stopped, 1 another runs, 2 usage, 78 settings."""
     if len(arguments) != 1 or arguments[0] not in VENUES:
         sys.stderr.write(f"usage: python -m connectors <{'|'.join(VENUES)}>\n")
         return 2
@@ -29,7 +30,11 @@ def main(arguments: list[str]) -> int:
         if not settings.venues[venue].enabled:
             log.info("disabled", setting=f"venues.{venue}.enabled")
             return EXIT_SETTINGS
+        lease = hold(settings, venue, log)
         shell = Shell(settings, venue, log)
+    except TransportError as error:
+        log.error("place_taken", problem=error.problem)  # noqa: TRY400 - no crash
+        return 1
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
         return EXIT_SETTINGS
@@ -37,6 +42,8 @@ def main(arguments: list[str]) -> int:
     # What is loaded by now stays for ever; without this every full collection walks it: a pause of tens of ms.
     gc.freeze()
     shell.run()
+    if lease is not None:
+        lease.release()
     log.info("stopped")
     return 0
 

@@ -7,14 +7,15 @@ import gc
 import signal
 import sys
 
-from bus.errors import SettingsError
+from bus.errors import SettingsError, TransportError
+from bus.lease import hold
 from bus.log import configure
 from bus.settings import EXIT_SETTINGS, load
 from runner.shell import Shell
 
 
 def main(arguments: list[str]) -> int:
-    """Run. Exit codes: 0 stopped, 2 usage, 78 settings."""
+    """Run. Exit codes: 0 stopped, 1 another runs, 2 usage, 78 settings."""
     if arguments:
         sys.stderr.write("usage: python -m runner\n")
         return 2
@@ -24,7 +25,11 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load()
         log = configure("runner", settings=settings.log)
+        lease = hold(settings, "runner", log)
         shell = Shell(settings, log)
+    except TransportError as error:
+        log.error("place_taken", problem=error.problem)  # noqa: TRY400 - no crash
+        return 1
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
         return EXIT_SETTINGS
@@ -32,6 +37,8 @@ def main(arguments: list[str]) -> int:
     # What is loaded by now stays for ever; without this every full collection walks it.
     gc.freeze()
     shell.run()
+    if lease is not None:
+        lease.release()
     log.info("stopped")
     return 0
 

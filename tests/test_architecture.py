@@ -34,6 +34,7 @@ IO_MODULES = {
     "bus/aio.py": "the asyncio face of the client",
     "bus/client.py": "consumers' sockets, and the wait for them",
     "bus/clock.py": "the one place that reads the clocks",
+    "bus/lease.py": "lock files, and the end of orphans",
     "bus/log.py": "writes log lines, with their time",
     "bus/settings.py": "reads the settings file and the environment",
     "bus/sockets.py": "opens ZeroMQ sockets and their run directory",
