@@ -35,6 +35,11 @@ def prepare(endpoint: str) -> str:
     return endpoint
 
 
+def socket_path(endpoint: str) -> Path | None:
+    """The file that an ``ipc://`` endpoint is reached by, ``None`` where there is none."""
+    return Path(endpoint.removeprefix(_IPC)) if endpoint.startswith(_IPC) and "@" not in endpoint else None
+
+
 def private_dir(path: Path) -> Path:
     """Make a directory, and what is missing above it, for its owner alone (0700). Returns the path."""
     for folder in (*reversed(path.parents), path):

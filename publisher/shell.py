@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import zmq
 
@@ -18,12 +19,13 @@ from bus.outbox import Outbox
 from bus.process import Pulse
 from bus.resync import WELCOME
 from bus.settings import Settings
-from bus.sockets import bind, new_epoch
+from bus.sockets import bind, new_epoch, socket_path
 from bus.wire import encode_header
 from publisher.cache import Cache
 from publisher.service import Service
 
 NAME: Final = "publisher"
+ENDPOINTS: Final[tuple[Literal["market_in", "market_out", "resync"], ...]] = ("market_in", "market_out", "resync")
 BATCH: Final = 500
 """Messages passed on, or pieces of answers sent, before anything else gets its turn."""
 LINES_PER_MINUTE: Final = 10
@@ -31,6 +33,13 @@ MINUTE_NS: Final = 60_000_000_000
 STUCK_MS: Final = 10
 """Wait between attempts to send answers to consumers whose queues are full."""
 MS: Final = 1_000_000
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 class Log(Protocol):
@@ -76,6 +85,7 @@ class Publisher:
         self._cache = Cache(self.counters, limits.cached_deltas, limits.cached_bytes)
         self._service = Service(self._cache, self.counters, limits.resyncs_per_s)
         self._stopped = False
+        self._unreachable = False
         self._flowing = True
         """Whether the last answers found room in their consumers' queues."""
         self._waker, self._woken = socket.socketpair()
@@ -91,8 +101,8 @@ class Publisher:
         self._outbox.joined(b"", mono())
         self._pulse = Pulse(os.getpid(), self._epoch, self.counters)
 
-    def run(self) -> None:
-        """Serve until stopped."""
+    def run(self) -> bool:
+        """Serve until stopped; False when the endpoints were taken away, so that nobody new can reach this process."""
         poller = zmq.Poller()
         for source in (self._in, self._out, self._router, self._woken):
             poller.register(source, zmq.POLLIN)
@@ -108,9 +118,11 @@ class Publisher:
                 self._forward()
             self._serve()
             if mono() >= self._pulse.deadline:
+                self._check_endpoints()
                 self._beat()
         self._log.info("stopped", forwarded=self.counters.get(Counter.FORWARDED))
         self._close()
+        return not self._unreachable
 
     def stop(self) -> None:
         """End ``run`` soon; may be called from a signal handler or another thread."""
@@ -138,6 +150,7 @@ class Publisher:
         bind(self._out, settings.endpoint("market_out"), "bus.market_out")
         bind(self._router, settings.endpoint("resync"), "bus.resync")
         self._in.send(b"\x01")
+        self._bound = {path: _inode(path) for name in ENDPOINTS if (path := socket_path(settings.endpoint(name)))}
 
     def _close(self) -> None:
         self._context.destroy(linger=0)
@@ -212,6 +225,13 @@ class Publisher:
                 raise
             return None
         return True
+
+    def _check_endpoints(self) -> None:
+        """Who deletes or replaces our socket files cuts off everybody who is not connected yet: start afresh then."""
+        gone = [str(path) for path, inode in self._bound.items() if _inode(path) != inode]
+        if gone:
+            self._log.info("endpoints gone", paths=",".join(gone), detail="deleted or taken over; ending to bind anew")
+            self._stopped = self._unreachable = True
 
     def _beat(self) -> None:
         at, wall = now()
