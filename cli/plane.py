@@ -126,7 +126,7 @@ def prepare(
     base = base.resolve()
     (base / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
     port = free_ports() if sim else None
-    tree: dict[str, Any] = {"venues": {} if port is None else _simulated(port)}
+    tree: dict[str, Any] = {"venues": {} if port is None else _simulated(port), "dashboard": {"port": 0}}
     for section, keys in (settings or {}).items():
         _overlay(tree.setdefault(section, {}), keys)
     checked = parse(tree, {}, base=str(base))
