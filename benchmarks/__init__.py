@@ -1,1 +1,0 @@
-"""What the product costs, measured beside its neighbours: ``python -m benchmarks``."""
