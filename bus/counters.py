@@ -73,6 +73,11 @@ class Counter(Enum):
         "Steps of the wall clock against the monotonic clock of more than 500 ms.",
         Owner.CONNECTOR,
     )
+    RECORDS_LOST = (
+        "records_lost",
+        "Records that are missing from the capture because the disk was slow or full.",
+        Owner.CONNECTOR,
+    )
 
     PUBLISHED = ("published", "Messages handed to ZeroMQ.", Owner.OUTBOX)
     TRY_SEND_FULL = ("mp_try_send_full_count", "Sends refused because the high-water mark was reached.", Owner.OUTBOX)

@@ -167,6 +167,23 @@ class Dashboard(_Section, frozen=True):
     ] = ()
 
 
+class Record(_Section, frozen=True):
+    """Section ``[record]``: captures of everything that connectors are told, for ``paraphina replay``."""
+
+    enabled: Annotated[bool, Meta(description="Whether connectors record.")] = False
+    dir: Annotated[
+        str,
+        Meta(description="Where captures go, relative to the settings file; empty: `capture` in the run directory."),
+    ] = ""
+    rotate_mb: Annotated[int, Meta(ge=1, le=100_000, description="Size of one file of a capture.")] = 64
+    keep_mb: Annotated[
+        int, Meta(ge=2, le=10_000_000, description="Size of all captures of one venue; beyond it the oldest files go.")
+    ] = 4_096
+    flush_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="Between writes; what a kill loses is this and 250 ms at most.")
+    ] = 500
+
+
 def _live(ws_url: str, rest_url: str, stale_ms: int = 10_000) -> Venue:
     return Venue(ws_url=ws_url, rest_url=rest_url, stale_ms=stale_ms)
 
@@ -193,6 +210,7 @@ class Settings(_Section, frozen=True):
     runner: Runner = Runner()
     sentinel: Sentinel = Sentinel()
     dashboard: Dashboard = Dashboard()
+    record: Record = Record()
     base: str = "."
     """Directory that relative paths are relative to: the settings file's."""
 
@@ -205,6 +223,11 @@ class Settings(_Section, frozen=True):
     def out_dir(self) -> Path:
         """Where the runner writes, absolute."""
         return (Path(self.base) / self.runner.out_dir).resolve() if self.runner.out_dir else self.run_dir
+
+    @property
+    def record_dir(self) -> Path:
+        """Where captures go, absolute."""
+        return (Path(self.base) / self.record.dir).resolve() if self.record.dir else self.run_dir / "capture"
 
     def endpoint(self, name: Literal["market_in", "market_out", "resync"]) -> str:
         """ZeroMQ endpoint of the publisher."""

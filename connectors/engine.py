@@ -384,7 +384,7 @@ class Engine:
         self._move(self._not_live(), State.DOWN, "recovery_budget", "", now)
 
     def _not_live(self) -> tuple[str, ...]:
-        return tuple(set(self.settings.markets) - self.active.live)
+        return tuple(sorted(set(self.settings.markets) - self.active.live))
 
     def _move(self, markets: tuple[str, ...], state: State, reason: str, detail: str, now: Now) -> None:
         self._statuses(self.health.move(markets, state, reason, detail, now), now)

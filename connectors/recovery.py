@@ -112,7 +112,7 @@ class Recovery:
     def due(self, now: Now) -> list[str]:
         """Markets to be mended now; taken for done."""
         found = []
-        for market in self._sick:
+        for market in sorted(self._sick):  # in an order that a replay meets again
             mending = self._mending[market]
             if mending.wanted is not None and mending.wanted <= now.mono:
                 mending.not_before = now.mono + min(LAST_WAIT_NS, FIRST_WAIT_NS << min(mending.tries, 10))

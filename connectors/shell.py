@@ -26,13 +26,17 @@ from bus.settings import Settings
 from bus.sockets import Producer, new_epoch
 from connectors.effects import Fetch, Now, Refusal, Reply
 from connectors.engine import Engine
+from connectors.ports import Ports
 from connectors.rest import Mailbox, Rest, Workers
 from connectors.session import ConnectTimeout, FrameTooLarge, Session, UpgradeRefused, close_text, connect
-from connectors.venue import load
+from connectors.venue import Factory, VenueSpec, load
 from connectors.watch import Watch
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+    from connectors.recorded import RecordedEngine
+    from connectors.recorder import Recorder
 
 LONGEST_WAIT_NS: Final = 1_000_000_000
 FRAMES_A_TURN: Final = 512
@@ -76,8 +80,23 @@ class Shell:
         self._poll.register(self._mailbox.fileno(), select.EPOLLIN)
         self._poll.register(self._producer.link.fd, select.EPOLLIN)
         self._stopping = False
-        self._engine = Engine(spec, factory, self._settings, self, self._counters, Random())
-        self._engine.watch = Watch()
+        self._recorder: Recorder | None = None
+        self._engine: Engine | RecordedEngine = self._make(settings, spec, factory, epoch)
+
+    def _make(self, settings: Settings, spec: VenueSpec, factory: Factory, epoch: int) -> Engine | RecordedEngine:
+        """The engine, or what records its calls on their way to it."""
+        seed = Random().getrandbits(63)
+        ports: Ports = self
+        if settings.record.enabled:
+            from connectors.recorder import Recorder
+
+            self._recorder = Recorder(
+                settings, spec, seed=seed, epoch=epoch, counters=self._counters, log=self._log, failed=self._mailbox.put
+            )
+            ports = self._recorder.ports(self)
+        engine = Engine(spec, factory, self._settings, ports, self._counters, Random(seed))
+        engine.watch = Watch()
+        return engine if self._recorder is None else self._recorder.engine(engine)
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -86,9 +105,13 @@ class Shell:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._mailbox.put(_Stop()))
         signal.signal(signal.SIGHUP, lambda *_: self._mailbox.put(_Reconnect()))
-        self._engine.start(now())
-        while not self._stopping:
-            self._turn()
+        try:
+            self._engine.start(now())
+            while not self._stopping:
+                self._turn()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close(orderly=self._stopping)
         self._close()
 
     def _turn(self) -> None:

@@ -62,7 +62,7 @@ class Watch(msgspec.Struct):
         """A live book that nothing has confirmed for long: the protocol's own watch must have failed."""
         active = engine.active
         limit = MARKET_FACTOR * engine.settings.stale_ms * MS
-        for market in active.live:
+        for market in sorted(active.live):  # in an order that a replay meets again
             view = active.views[market]
             silent = now.mono - view.confirmed
             link = active.links.get(view.feeding or "")

@@ -1,0 +1,1 @@
+"""Captures: what they hold, and playing them again."""
