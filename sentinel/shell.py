@@ -23,6 +23,8 @@ from bus.events import NO_MARKET, Heartbeat, Process, Telemetry
 from bus.process import Pulse
 from bus.settings import Settings
 from bus.sockets import RECONNECT_MS, Producer, new_epoch
+from sentinel.above import Above
+from sentinel.control import Control
 from sentinel.guard import (
     EXITED,
     FATAL,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 EXEMPT: Final = frozenset({"simulator:simulator", "sentinel:sentinel"})
 """Programs that send no heartbeats, and this one."""
+SUPERVISORD: Final = "supervisord:supervisord"
 LOG_TAIL_BYTES: Final = 4_096
 POKES: Final = 40
 POKE_WAIT_S: Final = 0.003
@@ -79,6 +82,8 @@ class Shell:
         self._pulse = Pulse(os.getpid(), epoch, self._counters)
         transport = SupervisorTransport(None, None, server_url)
         self._rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+        self._above = Above(server_url, log)
+        self._control = Control(clock.mono())
         self._guard = Guard(policy(settings), clock.mono())
         self._reader = Reader()
         self._pidfds: dict[int, int] = {}
@@ -89,15 +94,18 @@ class Shell:
         self._poll.register(fd, select.EPOLLIN)
         self._poll.register(self._producer.link.fd, select.EPOLLIN)
         self._stopping = False
+        self._bereft = False
         self._ages: dict[str, int] = {}
 
     def run(self) -> None:
-        """Run until supervisord closes stdin or SIGTERM."""
+        """Run until SIGTERM, or until supervisord is gone and has been started again."""
         signal.signal(signal.SIGTERM, self._stop)
         self._look_around()
         os.write(1, READY)
         while not self._stopping:
             self._turn()
+        if self._bereft:
+            self._resurrect()
         self._producer.close()
         self._sub.close(0)
 
@@ -117,6 +125,11 @@ class Shell:
         self._perform(self._guard.due(clock.mono()))
         self._producer.attend()
         mono, wall = clock.now()
+        if self._control.deadline <= mono and self._control.looked(mono, present=self._above.reachable()):
+            self._tell(
+                Tell(SUPERVISORD, "unreachable", self._above.pid, "its control socket is gone; restarting it all")
+            )
+            self._above.restart()
         if self._pulse.deadline <= mono:
             self._producer.publish(NO_MARKET, self._pulse.beat(clock.usage(), mono), wall, mono)
 
@@ -125,11 +138,19 @@ class Shell:
     def _listen(self) -> None:
         data = os.read(0, 65_536)
         if not data:
-            self._stopping = True
+            self._stopping = self._bereft = True
             return
         for notice in self._reader.feed(data):
             self._noticed(notice)
             os.write(1, OK + READY)
+
+    def _resurrect(self) -> None:
+        """Without supervisord nobody would respawn what dies from now on. Its end closed our log, too."""
+        self._tell(Tell(SUPERVISORD, "exited", self._above.pid, ""))
+        self._producer.attend()
+        done = self._above.resurrect()
+        self._tell(Tell(SUPERVISORD, "revived", None, done))
+        self._producer.attend()
 
     def _noticed(self, notice: Notice) -> None:
         program = notice.program

@@ -55,6 +55,7 @@ IO_MODULES = {
     "runner/files.py": "writes telemetry and statistics",
     "runner/shell.py": "the loop: waits for the bus and the tick",
     "sentinel/__main__.py": "the process: signals and exit code",
+    "sentinel/above.py": "reads and starts supervisord",
     "sentinel/shell.py": "pidfds, supervisord's socket, signals to processes",
     "simulator/__main__.py": "the process",
     "simulator/cli.py": "the process: signals and exit code",
