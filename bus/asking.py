@@ -99,7 +99,7 @@ class Asking:
         else:
             self._id = None
             self._failures = 0
-            self._next = now
+            self._next = now + SPACING_NS
 
     def _failed(self, now: int) -> None:
         self._id = None

@@ -70,8 +70,7 @@ class Losses:
             since, chain.since = chain.since, None
             if chain.is_book:
                 self._counters.add(Counter.CLIENT_HEALS)
-            if chain.delivered:
-                self._items.append(Healed(chain.kind, chain.venue, chain.market, now, now - since))
+            self._items.append(Healed(chain.kind, chain.venue, chain.market, now, now - since))
         if chain.bears_trust and chain.trust in USABLE:
             self.tell(chain, now, trusted=True)
 
@@ -79,10 +78,9 @@ class Losses:
         """Say whether the chain may be trusted, if that is news."""
         if chain.told is not trusted:
             chain.told = trusted
-            if chain.delivered:
-                self._items.append(
-                    TrustChanged(chain.kind, chain.venue, chain.market, trusted, chain.trust, chain.rebuild, now)
-                )
+            self._items.append(
+                TrustChanged(chain.kind, chain.venue, chain.market, trusted, chain.trust, chain.rebuild, now)
+            )
 
     def restarted(self, chain: Chain, now: int) -> None:
         """The process that sent this chain is over."""

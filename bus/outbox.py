@@ -131,9 +131,7 @@ class Outbox:
         chain.recv_ns = recv_ns
         chain.mono_ns = mono_ns
         if cell.due:
-            whole = cell.whole()
-            if whole is not None:
-                topic_frame, event = chain.topic, whole
+            topic_frame, event = chain.topic, cell.whole() or event
         if not self._clear:
             self._postpone(chain)
         elif not self._send_state(topic_frame, chain, event):

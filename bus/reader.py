@@ -8,7 +8,7 @@ Nothing is ever delivered twice or out of order, and whatever is not delivered i
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, assert_never, cast
 
 from bus import wire
 from bus.asking import Asking
@@ -54,7 +54,6 @@ class Reader:
         self._routes: dict[bytes, Route] = {}
         self._runs = Runs()
         self._beat = 0
-        self._following = False
         self._restoring = False
         self._heard: int | None = None
         self._answered: dict[Chain, None] = {}
@@ -117,6 +116,8 @@ class Reader:
                 self._restored(now)
             case Refused():
                 self.asking.refused(answer.retry_ms, now)
+            case _:
+                assert_never(answer)
 
     def woken(self, now: int, *, idle: bool) -> None:
         """``deadline`` has come. ``idle``: there is nothing more to receive, so that silence is the publisher's."""
@@ -158,7 +159,6 @@ class Reader:
         if self.asking.linked:
             for followed in self._chains.values():
                 self._losses.suspect(followed, Why.RECONNECT, now)
-        self._following = False
         self.asking.everything(now)
 
     def _header(self, followed: Chain, frames: list[bytes], now: int) -> Header | None:
@@ -177,8 +177,6 @@ class Reader:
         run = self._runs.get(header.epoch, self._beat)
         if not self._takes_over(run, followed, now):
             return None
-        if self._following and header.seq == 1 and not self._restoring:
-            run.followed = True
         from_start = run.followed or (followed.known and not self._restoring)
         if followed.is_log and not from_start and header.pub_ns - header.mono_ns > REPEAT_NS:
             return None
@@ -272,17 +270,15 @@ class Reader:
                 followed.levels.apply(event.bid_px, event.bid_sz, event.ask_px, event.ask_sz)
         elif isinstance(event, Book) and self._books:
             followed.levels.replace(event.bid_px, event.bid_sz, event.ask_px, event.ask_sz)
-        if isinstance(event, Delta | Book | Bbo):
-            followed.event = event
-            followed.header = header
+        followed.event = cast("Book | Delta | Bbo", event)
+        followed.header = header
 
     def _deliver_trusted(self, kind: str, followed: Chain, header: Header, event: BusEvent, now: int) -> None:
         """Tell of lost trust before the message that says so, of gained trust after it."""
         usable = followed.trust in USABLE
         if not usable and followed.told:
             self._losses.tell(followed, now, trusted=False)
-        if followed.delivered:
-            self.items.append(Message(kind, followed.venue, followed.market, header, event, now))
+        self.items.append(Message(kind, followed.venue, followed.market, header, event, now))
         if usable and not followed.told and followed.sync is Sync.OK and followed.since is None:
             self._losses.tell(followed, now, trusted=True)
 
@@ -381,7 +377,6 @@ class Reader:
             silent = followed.run is not None and followed.run.silent
             if followed.unwell and followed.sync is not Sync.BROKEN and not silent:
                 self._losses.heal(followed, now)
-        self._following = True
         self.asking.answered(now)
 
     def _splice(self, followed: Chain, now: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -86,6 +86,8 @@ def encode_answer(answer: Item | End | Refused) -> list[bytes]:
             return [END, ident]
         case Refused(ident, retry_ms):
             return [REFUSED, ident, b"%d" % retry_ms]
+        case _:
+            assert_never(answer)
 
 
 def decode_answer(frames: list[bytes]) -> Item | End | Refused:

@@ -28,7 +28,7 @@ class Run:
         self.by: Run | None = None
         """The run that took over from it, ``None`` while it is in force."""
         self.followed = False
-        """Whether the reader knows it from its first message on, so that a new chain must begin with 1."""
+        """Whether the reader knows all its chains (from a heartbeat), so that a new one must begin with 1."""
 
 
 class Runs:

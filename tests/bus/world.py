@@ -10,10 +10,9 @@ from collections import deque
 from random import Random
 
 from bus.accounting import Ledger
-from bus.book import Book as Levels
 from bus.chains import Interest
 from bus.counters import Counters
-from bus.events import NO_MARKET, Bbo, Book, BusEvent, Delta, Side, Source, Stats, Trade, Trust
+from bus.events import NO_MARKET, Bbo, BusEvent, Side, Stats, Trade, Trust
 from bus.items import Item, Message
 from bus.outbox import Outbox
 from bus.process import Pulse, Usage
@@ -21,77 +20,12 @@ from bus.reader import Reader
 from bus.wire import encode_header
 from publisher.cache import Cache
 from publisher.service import Service
+from tests.bus.venue import SECOND, Clock, Market
 
 MS = 1_000_000
-SECOND = 1_000 * MS
 WALL = 1_790_000_000 * SECOND
 MARKETS = ("BTC-PERP", "ETH-PERP")
-Flat = tuple[list[float], list[float], list[float], list[float]]
-
-
-class Clock:
-    """Monotonic ns, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = SECOND
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Market:
-    """One market at its venue: the true book, and what was ever published of it by version (``venue_seq``)."""
-
-    def __init__(self) -> None:
-        self.levels = Levels()
-        self.version = 0
-        self.rebuild = 0
-        self.trust = Trust.RESYNC
-        self.history: dict[int, tuple[Flat, bool]] = {}
-        self.quotes: dict[int, tuple[float, bool]] = {}
-        self.quote = 0
-
-    def record(self) -> int:
-        self.version += 1
-        self.history[self.version] = (self.levels.levels(), self.trust is Trust.LIVE)
-        return self.version
-
-    def whole(self, draw: Random) -> Book:
-        if self.trust is not Trust.LIVE:
-            self.rebuild += 1
-            self.trust = Trust.LIVE
-            self.levels.replace(*_levels(draw, 4))
-        version = self.record()
-        return Book(version, version, self.trust, self.rebuild, Source.STREAM, *self.levels.levels())
-
-    def change(self, draw: Random) -> Book | Delta:
-        if self.trust is not Trust.LIVE:
-            return self.whole(draw)
-        changes = _levels(draw, draw.choice((0, 1, 1, 2, 200)))
-        self.levels.apply(*changes)
-        version = self.record()
-        return Delta(version, version, self.trust, self.rebuild, *changes)
-
-    def invalidate(self) -> Delta | None:
-        if not self.rebuild:
-            return None
-        self.trust = Trust.RESYNC
-        version = self.record()
-        return Delta(version, version, self.trust, self.rebuild, [], [], [], [])
-
-    def touch(self, draw: Random) -> Bbo:
-        self.quote += 1
-        usable = draw.random() < 0.8
-        self.quotes[self.quote] = (float(self.quote), usable)
-        trust = Trust.LIVE if usable else Trust.STALE
-        return Bbo(self.quote, self.quote, trust, 1, Source.STREAM, float(self.quote), 1.0, None, None)
-
-
-def _levels(draw: Random, count: int) -> Flat:
-    bids = [float(draw.randint(1, 100)) for _ in range(count)]
-    asks = [float(draw.randint(101, 200)) for _ in range(count)]
-    sizes = [float(draw.randint(0, 3)) for _ in range(2 * count)]
-    return bids, sizes[:count], asks, sizes[count:]
+VENUE_STEPS = ("change", "whole", "quote", "trade", "stats")
 
 
 class Producer:
@@ -305,7 +239,10 @@ class World:
     def do(self, step: str, seed: int) -> None:
         draw = Random(seed)
         self.clock.now += draw.choice((1_000, MS, 20 * MS))
-        getattr(self, f"_do_{step}")(draw)
+        if step in VENUE_STEPS:
+            self._venue_moves(draw, step)
+        else:
+            getattr(self, f"_do_{step}")(draw)
 
     def quiesce(self, seconds: int = 12) -> None:
         draw = Random(1)
@@ -347,21 +284,6 @@ class World:
                 case _:
                     event = Stats(1, draw.random(), None, None)
             producer.publish(name, event)
-
-    def _do_change(self, draw: Random) -> None:
-        self._venue_moves(draw, "change")
-
-    def _do_whole(self, draw: Random) -> None:
-        self._venue_moves(draw, "whole")
-
-    def _do_quote(self, draw: Random) -> None:
-        self._venue_moves(draw, "quote")
-
-    def _do_trade(self, draw: Random) -> None:
-        self._venue_moves(draw, "trade")
-
-    def _do_stats(self, draw: Random) -> None:
-        self._venue_moves(draw, "stats")
 
     def _do_invalidate(self, draw: Random) -> None:
         producer = self._producer(draw)
