@@ -1,8 +1,9 @@
 """What becomes of a book that may not be used: REST stands in, its market is mended alone, or its connection is left.
 
-For all markets that one connection carries. One sick market is mended without disturbing the others; when that has
-failed, or all are sick, the connection is given up, but one sick market never costs the healthy ones more than one
-connection in a while. However often a market fails, it is mended at a slowing pace, for every attempt costs messages.
+For all markets that one connection carries. While any other book is live the connection is in order, and a sick market
+is mended alone, however often; one that stays sick is given another connection by the engine, beside this one. The
+connection itself is given up when nothing on it is in order. Mending comes at a slowing pace, for every attempt costs
+messages.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from connectors.polls import StandIns
 HELD_NS: Final = 10_000_000_000
 """A book that fails again sooner after it was mended was not mended; after this, it is mended at once."""
 FIRST_WAIT_NS: Final = 500_000_000
-LAST_WAIT_NS: Final = 30_000_000_000
+LAST_WAIT_NS: Final = 5_000_000_000
 
 
 class _Mending(msgspec.Struct):
@@ -36,18 +37,14 @@ class _Mending(msgspec.Struct):
 class Recovery:
     """See the module. Tell it when the connection opens and closes, and when a book is live again."""
 
-    def __init__(
-        self, conn: str, feeds: Mapping[str, MarketFeed], stand_ins: StandIns, *, tries: int, spare_ns: int
-    ) -> None:
-        """``tries``: attempts to mend one market alone; ``spare_ns``: see the module."""
+    def __init__(self, conn: str, feeds: Mapping[str, MarketFeed], stand_ins: StandIns, *, tries: int) -> None:
+        """``tries``: attempts to mend a market, when no other is live, before the connection is given up."""
         self.leaving = False
         """The connection has been given up; nothing more is to be asked of it."""
         self._conn = conn
         self._feeds = feeds
         self._stand_ins = stand_ins
         self._limit = tries
-        self._spare = spare_ns
-        self._spare_until = 0
         self._open = False
         self._mending = {market: _Mending() for market in feeds}
         self._sick: set[str] = set()
@@ -96,18 +93,17 @@ class Recovery:
     def failed(self, market: str, reason: Reason, detail: str, now: Now, *, alone: bool) -> Effects:
         """A market's book needs mending: the connection is given up, or ``due`` names it as soon as that is sensible.
 
-        ``alone``: the others are in order, so mending it alone comes first.
+        ``alone``: nothing says that the connection is to blame, so mending comes first.
         """
         mending = self._mending[market]
         if mending.live_since is not None and now.mono - mending.live_since >= HELD_NS:
             mending.tries = mending.not_before = 0
         mending.live_since = None
-        if alone and (mending.tries < self._limit or now.mono < self._spare_until):
-            self._sick.add(market)
-            mending.wanted = max(now.mono, mending.not_before)
-            return []
-        self._spare_until = now.mono + self._spare
-        return self.leave(reason, detail)
+        if not alone or (mending.tries >= self._limit and not self.others_live(market)):
+            return self.leave(reason, detail)
+        self._sick.add(market)
+        mending.wanted = max(now.mono, mending.not_before)
+        return []
 
     def due(self, now: Now) -> list[str]:
         """Markets to be mended now; taken for done."""

@@ -48,7 +48,7 @@ class Hyperliquid:
             stale_ns=self._stale,
         )
         feeds = {market.id: market.feed for market in self._markets.values()}
-        self._recovery = Recovery(MAIN, feeds, self._stand_ins, tries=spec.TRIES, spare_ns=spec.SPARE_NS)
+        self._recovery = Recovery(MAIN, feeds, self._stand_ins, tries=spec.TRIES)
         self._requests = Requests(self._streams)
         """Its window is 1, so one by one, after the connection died just after a burst of requests."""
         self._asked = 0

@@ -44,8 +44,6 @@ SPEC: Final = VenueSpec(
     messages=Budget(2_000, 60 * SECOND),
     rest=Budget(1_200, 60 * SECOND),
     messages_per_connection=False,
-    # No Retry-After has been seen; the budget's window is a minute.
-    hold_statuses={429: 60 * SECOND, 403: 10 * SECOND},
 )
 
 WEIGHT_BOOK: Final = 2
@@ -67,10 +65,8 @@ KILL_NS: Final = 2 * SECOND
 """An unknown coin ends the whole connection without a word 0.1 to 0.8 s after its request."""
 STRIKES: Final = 2
 """Silent deaths with one and the same request pending after which its coin is held to be the culprit."""
-SPARE_NS: Final = 60 * SECOND
-"""One sick market costs the healthy ones their connection at most once in this time."""
 TRIES: Final = 3
-"""Attempts to mend one market alone before the connection is given up for it."""
+"""Attempts to mend a market, while no other is live, before the connection is given up for it."""
 EMPTY_NS: Final = 3 * SECOND
 """A book without one side is believed when it has lasted so long and no quote says otherwise."""
 DOUBT_NS: Final = 60 * SECOND

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from math import inf
 from typing import Final
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Funding, Instrument, Reason, Side, Stats, Trade
-from connectors.effects import Count, Effects, Emit, Now
+from connectors.effects import Count, Effects, Emit, Note, Now
 from connectors.feed import Agreement, MarketFeed, Quotes
 from connectors.lighter import messages, spec
 from connectors.lighter.spec import HOUR, NS_PER_MS, NS_PER_US
@@ -46,7 +46,12 @@ class Market:
         self._seen = context.seen
         self._quote_nonce = 0
         self._quotes = Quotes(spec.QUOTES)
-        self._check = Agreement("bbo", every_ns=spec.CHECK_NS, lasting_ns=spec.CHECK_DIVERGED_NS)
+        self._check = Agreement("bbo", every_ns=spec.CHECK_NS, lasting_ns=spec.CHECK_OFF_NS)
+        self._mismatches = 0.0
+        self._doubted = False
+        """Rebuilt because of the check, and not agreed since: one more difference is enough."""
+        self._rebuilds: deque[int] = deque(maxlen=spec.CHECK_REBUILDS)
+        self._check_off_until = 0
         self._behind: int | None = None
         """Since when the quote has been ahead of the book; ``_leading``: the book ahead of the quote."""
         self._leading: int | None = None
@@ -86,7 +91,6 @@ class Market:
             return [_CROSSED]
         effects = self.feed.whole(book.last_updated_at * NS_PER_US or None, book.nonce, levels, kept=True)
         self.nonce, self.trouble, self._behind = book.nonce, None, None
-        self._check.restart()
         return effects + self._compare(book.nonce, now)
 
     def difference(self, book: messages.OrderBook, now: Now) -> Effects:
@@ -99,11 +103,17 @@ class Market:
         if book.begin_nonce != self.nonce:
             self.trouble = Reason.SEQ_GAP, f"begin_nonce {book.begin_nonce} after nonce {self.nonce}"
             return [_GAP]
+        held = self.feed.book
+        sides = bool(held.bids.keys), bool(held.asks.keys)
         effects = self.feed.delta(book.last_updated_at * NS_PER_US or None, book.nonce, messages.flat(book))
         self.nonce, self._behind = book.nonce, None
-        if self.feed.book.is_crossed():
+        if held.is_crossed():
             self.trouble = Reason.CROSSED_BOOK, "crossed after a whole frame"
             return [_CROSSED]
+        if (sides[0] and not held.bids.keys) or (sides[1] and not held.asks.keys):
+            # Rare enough to be asked about: a snapshot that says the same is believed.
+            self.trouble = Reason.SEQ_MISMATCH, "a side has vanished"
+            return []
         return effects + self._compare(book.nonce, now)
 
     def quote(self, frame: messages.TickerFrame, now: Now) -> Effects:
@@ -146,12 +156,24 @@ class Market:
         if divergence is None:
             return []
         effects = self._check.compared(self.id, divergence, now)
-        if divergence:
-            effects.append(_MISMATCH)
-        if self._check.lasting(now):
-            self._check.restart()
-            self.trouble = Reason.SEQ_MISMATCH, "book contradicts the quote of its nonce"
+        if divergence == 0.0:
+            self._mismatches, self._doubted = max(0.0, self._mismatches - 0.1), False
+            return effects
+        effects.append(_MISMATCH)
+        self._mismatches += 1.0
+        if (self._doubted or self._mismatches >= spec.CHECK_MISMATCHES) and now.mono >= self._check_off_until:
+            effects += self._contradicted(now)
         return effects
+
+    def _contradicted(self, now: Now) -> Effects:
+        self._mismatches, self._doubted = 0.0, True
+        self.trouble = Reason.SEQ_MISMATCH, "book contradicts the quote of its nonce"
+        self._rebuilds.append(now.mono)
+        if len(self._rebuilds) < spec.CHECK_REBUILDS or now.mono - self._rebuilds[0] > spec.CHECK_REBUILDS_NS:
+            return []
+        self._check_off_until, self._doubted = now.mono + spec.CHECK_OFF_NS, False
+        self._rebuilds.clear()
+        return [Note("error", "check_unsatisfied", {"market": self.id})]
 
     def trades(self, frame: messages.TradesFrame) -> Effects:
         """Trades, each once; those of the first frame after a subscribe are history. Raises VenueError."""

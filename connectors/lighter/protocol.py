@@ -52,7 +52,7 @@ class Lighter:
             stale_ns=self._stale,
         )
         feeds = {market.id: market.feed for market in self._markets.values()}
-        self._recovery = Recovery(MAIN, feeds, self._stand_ins, tries=spec.TRIES, spare_ns=spec.SPARE_NS)
+        self._recovery = Recovery(MAIN, feeds, self._stand_ins, tries=spec.TRIES)
         self._open = False
         self._limited_until = 0
         """The venue has said that it is asked too much: reconnecting would only ask more."""
@@ -185,11 +185,10 @@ class Lighter:
             return []
         if request.name == "probe":
             return self._on_probe(market, request, body, now)
-        levels = aggregate(body, market.decimals)
-        if not levels[0] and not levels[2]:
+        if not body.bids and not body.asks:
             return [Note("warning", "rest_book_empty", {"market": market.id})]
         try:
-            return self._recovery.rest_book(market.id, None, levels, now, spec.PROBE_ORDERS)
+            return self._recovery.rest_book(market.id, None, aggregate(body, market.decimals), now, spec.PROBE_ORDERS)
         except VenueError as error:
             return [Reject(request.name, str(error), b"")]
 
@@ -208,7 +207,7 @@ class Lighter:
                 found.append(market)
                 self._stand_ins.missing(market.id, now)
             effects += market.listed(row)
-        if any(market.number is None for market in self._markets.values()):
+        if None in {market.number for market in self._markets.values()}:
             self._polls.add(self._fetch_markets, now, every_ns=spec.MARKETS_NS, after_ns=spec.UNLISTED_NS)
         return effects + (self._subscribe(found, now) if self._open else [])
 
@@ -237,6 +236,9 @@ class Lighter:
         if market.doubted != market.frames:
             market.doubted = market.frames
             return [self._fetch_book("probe", market.id)]
+        heard = max(stream.last or stream.requested for stream in self._streams)
+        if now.mono - heard >= self._stale // 2:
+            return self._recovery.leave(Reason.STALE_WATCHDOG, "REST moves on and nothing comes")
         return self._rebuild(market, Reason.MARKET_STALE, "REST shows another book", now)
 
     # Subscriptions
@@ -282,7 +284,7 @@ class Lighter:
         elif frame.code == spec.TOO_MANY_IN_FLIGHT:
             self._requests.window = max(spec.FEWEST_IN_FLIGHT, (self._requests.window or 0) // 2)
         elif frame.code in spec.TOO_FAST:
-            self._limited_until = now.mono + spec.SPARE_NS
+            self._limited_until = now.mono + spec.LIMITED_NS
             self._keepalive.answered()
         return self._armed(effects, now)
 
@@ -298,13 +300,10 @@ class Lighter:
     def _spoilt(self, frame: bytes, now: Now) -> Effects:
         """A frame that cannot be read may have been a difference: of the book it names, or else of any."""
         channel = messages.channel_of(frame)
-        if channel is not None and not channel.startswith("order_book:"):
-            return []
-        named = self._by_channel.get(channel or "")
-        chained = [market for market in self._markets.values() if market.nonce is not None]
         effects: Effects = []
-        for market in [named] if named is not None else ([] if channel else chained):
-            effects += self._rebuild(market, Reason.PARSE_ERROR, "a frame of it could not be read", now)
+        for market in self._markets.values():
+            if market.nonce is not None if channel is None else market.channel("order_book") == channel:
+                effects += self._rebuild(market, Reason.PARSE_ERROR, "a frame of it could not be read", now)
         return effects
 
     def _mend(self, now: Now) -> Effects:

@@ -46,8 +46,6 @@ SPEC: Final = VenueSpec(
     messages=Budget(180, 60 * SECOND),
     rest=Budget(54, 60 * SECOND),
     messages_per_connection=False,
-    # The firewall's cool-down is 60 s; 405 has been reported beside 429.
-    hold_statuses={429: 60 * SECOND, 405: 60 * SECOND, 403: 10 * SECOND},
 )
 
 IN_FLIGHT: Final = 35
@@ -64,10 +62,10 @@ PROBE_MIN_NS: Final = 2 * SECOND
 """A book silent for half its threshold is compared with REST, but not within this time."""
 PROBE_ORDERS: Final = 250
 """Orders a side asked of REST, the most there are; a call costs the same whatever it brings."""
-SPARE_NS: Final = 60 * SECOND
-"""One sick market costs the healthy ones their connection at most once in this time."""
-TRIES: Final = 2
-"""Rebuilds of one market alone before the connection is given up for it ("after two failed resyncs: reconnect")."""
+LIMITED_NS: Final = 60 * SECOND
+"""After a refusal for asking too much, how long nothing that is missing is a reason to reconnect."""
+TRIES: Final = 3
+"""Attempts to mend a market, while no other is live, before the connection is given up for it."""
 
 MARKETS_NS: Final = 600 * SECOND
 """Between reads of the market list, for which there is no stream ("every few minutes")."""
@@ -81,8 +79,13 @@ REST_SHARE_NS: Final = 1_700_000_000
 
 CHECK_NS: Final = SECOND
 """Shortest time between two published checks of a market."""
-CHECK_DIVERGED_NS: Final = 2 * SECOND
-"""Touch and quote of the same nonce are equal by definition; a difference so long without one agreement is real."""
+CHECK_MISMATCHES: Final = 3
+"""Touch and quote of the same nonce are equal by definition: so many differences in 30 comparisons are no accident."""
+CHECK_REBUILDS: Final = 5
+CHECK_REBUILDS_NS: Final = 120 * SECOND
+CHECK_OFF_NS: Final = 600 * SECOND
+"""A check that has had so many books rebuilt within that time is wrong itself: it is told, and not acted upon for this
+long, lest a rule that no longer fits the venue should take its books away for good."""
 BEHIND_NS: Final = 2 * SECOND
 """A quote newer than the book and different from it for so long, without a book frame: the book is dead; and so is
 a quote older than the book and different from it, without a quote."""

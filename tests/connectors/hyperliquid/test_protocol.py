@@ -225,18 +225,27 @@ def test_a_crossed_book_is_invalidated_first_and_then_its_market_alone_is_subscr
     assert drive.trust["ETH-PERP"] is Trust.LIVE
 
 
-def test_a_book_that_stays_crossed_is_mended_at_a_slowing_pace_and_then_costs_the_connection_once() -> None:
+def cross(drive: Drive) -> None:
+    drive.frame({**CROSSED, "data": {**CROSSED["data"], "time": drive.time}})
+
+
+def test_a_book_that_stays_crossed_is_mended_at_a_slowing_pace_and_costs_the_others_nothing() -> None:
     drive = Drive().live()
-    for _ in range(40):
-        drive.wait(0.25)
-        drive.frame({**CROSSED, "data": {**CROSSED["data"], "time": drive.time}})
-        if drive.is_open:
-            drive.tick("ETH")
-        else:
-            drive.open()
-            drive.acknowledge()
+    for _ in range(120):
+        drive.flow(0.25, "ETH")
+        cross(drive)
+    assert reasons(drive.all) == []
+    assert 7 <= counted(drive.all).count("resyncs") <= 10
+
+
+def test_when_no_other_book_is_live_a_book_that_stays_crossed_costs_the_connection() -> None:
+    drive = Drive("BTC-PERP").ready()
+    drive.tick("BTC")
+    while not reasons(drive.all) and drive.s < 30:
+        drive.wait(0.5)
+        cross(drive)
     assert reasons(drive.all) == [Reason.CROSSED_BOOK]
-    assert 4 <= counted(drive.all).count("resyncs") <= 7
+    assert counted(drive.all).count("resyncs") == 3
 
 
 def test_a_book_that_contradicts_the_quotes_for_long_is_built_anew() -> None:

@@ -95,9 +95,9 @@ class Drive(Generic):
         """Let time pass with a book of these coins every so often, and every ping answered."""
         end, found, step = self.s + seconds, list[Any](), 0.5 if seconds < 100 else 2.0
         while self.s < end:
-            found += self.wait(min(step, end - self.s))
-            found += self.tick(*coins)
-            if sent(found)[-1:] == ["ping :"]:
+            waited = self.wait(min(step, end - self.s))
+            found += [*waited, *self.tick(*coins)]
+            if "ping :" in sent(waited):
                 self.frame({"channel": "pong"})
         return found
 

@@ -125,15 +125,21 @@ def test_with_a_short_threshold_silence_is_stale_without_a_probe() -> None:
     assert drive.trust["BTC-PERP"] is Trust.STALE
 
 
-def test_a_market_that_stays_dead_costs_the_connection_at_most_once_a_minute() -> None:
-    drive = Drive().live()
-    for _ in range(100):
-        drive.flow(1, 0)
-        if not drive.is_open:
-            drive.open()
-            drive.first(0)
-    assert 1 <= len(reasons(drive.all)) <= 2
-    assert drive.trust["ETH-PERP"] is Trust.LIVE
+def test_a_market_that_stays_dead_is_asked_for_again_and_again_and_never_costs_the_others_their_connection() -> None:
+    drive = Drive(stale_ms=10_000).live()
+    effects = drive.flow(99, 0)
+    assert reasons(effects) == []
+    assert 15 <= counted(effects).count("resyncs") <= 25
+    assert drive.trust == {"BTC-PERP": Trust.STALE, "ETH-PERP": Trust.LIVE}
+
+
+def test_when_rest_moves_on_and_nothing_comes_at_all_the_connection_is_left() -> None:
+    drive = Drive(stale_ms=10_000).live()
+    drive.wait(5.5)
+    drive.answer(drive.calls("probe")[0], OTHER[0])
+    effects = drive.answer(drive.calls("probe")[-1], OTHER[0])
+    assert reasons(effects) == [Reason.STALE_WATCHDOG]
+    assert set(drive.trust.values()) == {Trust.STALE}
 
 
 def test_figures_that_fall_silent_are_asked_for_anew() -> None:

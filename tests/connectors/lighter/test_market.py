@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bus.events import Bbo, Book, Check, Delta, Funding, Reason, Side, Source, Stats, Trade, Trust
-from connectors.effects import Effect
 from connectors.feed import SeenTrades
-from tests.connectors.drive import MS, WALL, S, books, counted, events, reasons, rejected
+from tests.connectors.drive import MS, WALL, S, books, counted, events, notes, reasons, rejected
 from tests.connectors.lighter.venue import (
     ASKS,
     BIDS,
@@ -145,22 +144,29 @@ def test_an_impossible_level_is_applied_not_even_in_part() -> None:
     assert len(drive.book()[0]) == 2
 
 
-def test_gaps_that_go_on_are_mended_at_a_slowing_pace_and_cost_the_connection_at_most_once_a_minute() -> None:
-    drive = Drive().live()
-    for _ in range(200):
+def gaps(drive: Drive, *others: int) -> None:
+    """Half a minute of snapshots each followed by a gap, while the other markets go on."""
+    for _ in range(120):
         drive.wait(0.25)
-        if drive.is_open:
-            drive.tick(0)
-            drive.frame({"type": "pong"})
-            if sent(drive.all)[-1] == "subscribe order_book/1":
-                drive.first(1)
-            drive.frame(diff(NONCE - 1, NONCE + 2**40))
-        else:
-            drive.open()
-            drive.first(0)
+        drive.tick(*others)
+        drive.frame({"type": "pong"})
+        if sent(drive.all)[-1] == "subscribe order_book/1":
             drive.first(1)
+        drive.frame(diff(NONCE - 1, NONCE + 2**40))
+
+
+def test_gaps_that_go_on_are_mended_at_a_slowing_pace_and_cost_the_others_nothing() -> None:
+    drive = Drive().live()
+    gaps(drive, 0)
+    assert reasons(drive.all) == []
+    assert 7 <= counted(drive.all).count("resyncs") <= 10
+
+
+def test_when_no_other_book_is_live_gaps_that_go_on_cost_the_connection() -> None:
+    drive = Drive("BTC-PERP").ready()
+    drive.first(1)
+    gaps(drive)
     assert reasons(drive.all) == [Reason.SEQ_GAP]
-    assert 5 <= counted(drive.all).count("resyncs") <= 10
 
 
 def test_gaps_far_apart_are_mended_alone_for_ever() -> None:
@@ -214,17 +220,67 @@ def test_book_and_quote_of_the_same_nonce_are_compared_whichever_comes_first() -
     assert events(drive.frame(ticker(NONCE + 6)), Check) == []
 
 
+def contradict(drive: Drive, times: int) -> None:
+    """Differences of the book, each with a quote of its nonce that says something else."""
+    for _ in range(times):
+        begin = drive.nonces[1]
+        drive.nonces[1] += 1
+        drive.frame(diff(begin, begin + 1))
+        drive.frame(ticker(begin + 1, bid=("83134.6", "1")))
+
+
 def test_a_book_that_contradicts_the_quotes_of_its_nonces_is_rebuilt() -> None:
-    drive, effects = chained(), list[Effect]()
-    for number in range(6):
-        effects = drive.frame(diff(NONCE + number, NONCE + number + 1))
-        effects += drive.frame(ticker(NONCE + number + 1, bid=("83134.6", "1")))
-        assert "check_mismatches" in counted(effects)
-        if drive.trust["BTC-PERP"] is Trust.RESYNC:
-            break
-        drive.wait(0.5)
-    assert drive.s == pytest.approx(2.0)
-    assert sent(effects) == ["unsubscribe order_book/1", "subscribe order_book/1"]
+    drive = Drive().live()
+    contradict(drive, 2)
+    assert set(drive.trust.values()) == {Trust.LIVE}
+    contradict(drive, 1)
+    assert drive.trust["BTC-PERP"] is Trust.RESYNC
+    assert counted(drive.all).count("check_mismatches") == 3
+    assert sent(drive.all)[-2:] == ["unsubscribe order_book/1", "subscribe order_book/1"]
+
+
+def test_differences_among_agreements_add_up() -> None:
+    drive = Drive().live()
+    rounds = 0
+    while drive.trust["BTC-PERP"] is Trust.LIVE:
+        contradict(drive, 1)
+        drive.tick(1, 1, 1)
+        rounds += 1
+    assert rounds == 4
+
+
+def test_after_a_rebuild_one_difference_is_enough_until_one_comparison_has_agreed() -> None:
+    drive = Drive().live()
+    contradict(drive, 3)
+    drive.frame(snapshot(nonce=drive.nonces[1]))
+    contradict(drive, 1)
+    assert drive.trust["BTC-PERP"] is Trust.RESYNC
+    drive.wait(1)
+    drive.first(1)
+    contradict(drive, 2)
+    assert set(drive.trust.values()) == {Trust.LIVE}
+
+
+def test_a_check_that_is_never_satisfied_is_told_but_takes_no_books_away_for_good() -> None:
+    drive = Drive().live()
+    for _ in range(30):
+        contradict(drive, 3)
+        drive.flow(5, 0)
+        drive.nonces[1] += 100
+        drive.frame(snapshot(nonce=drive.nonces[1]))
+    assert notes(drive.all).count("check_unsatisfied") == 1
+    contradict(drive, 3)
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+
+
+def test_a_side_that_vanishes_is_asked_about_and_believed_when_a_snapshot_says_the_same() -> None:
+    drive = chained()
+    effects = drive.frame(diff(NONCE, NONCE + 1, asks=[(price, "0") for price, _ in ASKS]))
+    assert [(event.trust, event.ask_px) for event in books(effects)] == [(Trust.RESYNC, [])]
+    drive.frame(snapshot(nonce=NONCE + 1, asks=[]))
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+    drive.frame(diff(NONCE + 1, NONCE + 2, bids=[("83131.0", "1")]))
+    assert drive.trust == {"BTC-PERP": Trust.LIVE}
 
 
 def test_a_single_difference_rebuilds_nothing() -> None:

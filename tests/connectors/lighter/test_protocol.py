@@ -149,6 +149,14 @@ def test_a_lost_connection_invalidates_every_book_and_quote_and_ends_every_chain
     assert (event.trust, event.rebuild) == (Trust.LIVE, 2)
 
 
+def test_a_market_that_is_not_listed_has_nothing_to_lose() -> None:
+    drive = Drive("NOSUCH-PERP", "BTC-PERP").ready()
+    drive.first(1)
+    assert [event.trust for event in books(drive.close())] == [Trust.STALE]
+    drive.wait(3)
+    assert {call.market for call in drive.calls("book")} == {"BTC-PERP"}
+
+
 def test_a_refused_upgrade_tells_why() -> None:
     drive = Drive()
     refusal = Refusal(Reason.HTTP_STATUS, "HTTP 400", 400, b'{"code":20558,"message":"restricted"}')

@@ -152,9 +152,9 @@ class Drive(Generic):
         end, step = self.s + seconds, 0.5 if seconds < 100 else 2.0
         effects: Effects = []
         while self.s < end:
-            effects += self.wait(min(step, end - self.s))
-            effects += self.tick(*markets)
-            if "ping" in sent(effects):
+            waited = self.wait(min(step, end - self.s))
+            effects += [*waited, *self.tick(*markets)]
+            if "ping" in sent(waited):
                 self.frame({"type": "pong"})
             self.frame(stats(0, time=self.time))
             self.frame(stats(1, time=self.time))
