@@ -169,7 +169,7 @@ def _details(state: State) -> Iterator[Metric]:
         "venue_events_per_second",
         "Events of all kinds over ten seconds.",
         V,
-        [((name,), sum((venue.events_per_s or {}).values())) for name, venue in details],
+        [((name,), sum(venue.events_per_s.values())) for name, venue in details],
     )
 
 

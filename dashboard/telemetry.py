@@ -93,7 +93,7 @@ class VenueDetail(msgspec.Struct, frozen=True):
     state_changes: int
     hops_us: Hops
     events: dict[str, int]
-    events_per_s: dict[str, float] | None
+    events_per_s: dict[str, float]
     late: int
     reconnects: dict[str, int]
     last_reconnect: LastReconnect | None
