@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "doctor": "cli.doctor:doctor",
     "soak": "cli.soak:soak",
     "report": "cli.report:report",
+    "replay": "cli.capture.replay:replay",
+    "capture": "cli.capture.command:capture",
 }
 """Subcommand to ``module:function``; a missing import costs nothing until somebody asks for it."""
 

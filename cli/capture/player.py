@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from random import Random
-from typing import Final
+from traceback import format_exception
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -24,7 +25,8 @@ KEPT: Final = 20
 """Differences described at most."""
 _encode = msgspec.msgpack.Encoder().encode
 
-Publish = Callable[[str, BusEvent, Now], None]
+Publish: TypeAlias = Callable[[str, BusEvent, Now], None]
+Step: TypeAlias = Input | capture.Checked | capture.Torn | capture.Stopped
 
 
 class Score(msgspec.Struct):
@@ -48,12 +50,12 @@ class Score(msgspec.Struct):
     differences: int = 0
     """Places where this replay was not what was recorded."""
     described: list[str] = []
-    torn: str | None = None
-    """Where and why the replay stopped before the end of the capture."""
+    ended: str = ""
+    """Why the replay stopped before the end of the capture."""
+    broken: str = ""
+    """The traceback of what the engine raised: it will have ended the recorded process, too."""
     orderly: bool = False
     """Whether the recorded process was asked to end."""
-    digest: str = ""
-    """BLAKE2b of every event with its market, kind and times."""
 
     @property
     def seconds(self) -> float:
@@ -64,12 +66,13 @@ class Score(msgspec.Struct):
 class Player:
     """One replay. It is the engine's ``Ports``: what the engine wants done is compared, and nothing is done.
 
-    ``publish`` is given each event as it comes.
+    ``publish`` is given each event, after the call that it came of.
     """
 
     def __init__(self, header: Header, publish: Publish | None = None, factory: Factory | None = None) -> None:
         self.score = Score(header.venue)
         self._publish = publish
+        self._said: list[tuple[str, BusEvent, Now]] = []
         self._tally = Tally()
         self._hash = blake2b(digest_size=16)
         self._due: deque[Output] = deque()
@@ -78,35 +81,52 @@ class Player:
         self._engine = Engine(header.spec, make, header.settings, self, Counters(), Random(header.seed))
         self._engine.watch = Watch()
 
-    def play(self, records: Iterable[Record], wait: Callable[[int], None] | None = None) -> Score:
-        """Until the end, or the first tear: behind it the engine would not know what it had been told.
-
-        ``wait`` is called before each call of the engine with the recorded monotonic time.
-        """
+    def play(self, records: Iterable[Record]) -> Score:
+        """Until the end of the capture, or where ``ended`` says why not."""
         for step, outputs in steps(records):
-            if isinstance(step, capture.Torn):
-                lost = "records" if step.records is None else f"{step.records} records"
-                self.score.torn = f"{lost} missing after {self.score.seconds:.3f} s: {step.why}"
+            self.step(step, outputs)
+            if self.score.ended:
                 break
-            if isinstance(step, capture.Checked):
-                self._compare(step)
-            elif isinstance(step, capture.Stopped):
-                self.score.orderly = True
-            else:
-                if wait is not None:
-                    wait(step.mono)
-                self._call(step, outputs)
-        self.score.digest = self._hash.hexdigest()
         return self.score
 
-    def _call(self, step: Input, outputs: list[Output]) -> None:
+    def step(self, step: Step, outputs: list[Output]) -> None:
+        """The next of ``steps``. Not behind a tear: there the engine would not know what it had been told."""
+        score = self.score
+        match step:
+            case capture.Torn(records=count, why=why):
+                score.ended = f"{'records' if count is None else f'{count} records'} missing: {why}"
+            case capture.Checked():
+                self._compare(step)
+            case capture.Stopped():
+                score.orderly = True
+            case _:
+                self._note(step)
+                self._due.extend(outputs)
+                try:
+                    self._call(step)
+                except Exception as error:  # noqa: BLE001 - what broke the recorded process breaks the replay, and is what is sought
+                    score.broken = "".join(format_exception(error))
+                    score.ended = f"the engine raised {type(error).__name__}: {error}"
+                self._hand_on()
+                while self._due:
+                    self._differ(f"not done: {_told(self._due.popleft())}")
+
+    def _hand_on(self) -> None:
+        """After the call, so that what a reader of the events raises is not taken for the engine's."""
+        said, self._said = self._said, []
+        for market, event, now in said:
+            if self._publish is not None:
+                self._publish(market, event, now)
+
+    def _note(self, step: Input) -> None:
         score = self.score
         score.records += 1
         score.last_mono = step.mono
         if score.first_mono is None:
             score.first_mono, score.first_wall = step.mono, step.wall
-        self._due.extend(outputs)
-        engine, now = self._engine, step.now
+
+    def _call(self, step: Input) -> None:
+        score, engine, now = self.score, self._engine, step.now
         match step:
             case capture.Received(key=key, frame=frame, binary=binary):
                 score.frames += 1
@@ -120,8 +140,6 @@ class Player:
                 engine.fetched(key, self._request(key, request), reply, now)
             case _:
                 self._seldom(step, now)
-        while self._due:
-            self._differ(f"not done: {_told(self._due.popleft())}")
 
     def _seldom(self, step: Input, now: Now) -> None:
         engine = self._engine
@@ -164,6 +182,11 @@ class Player:
             return mine
         return recorded
 
+    @property
+    def digest(self) -> str:
+        """BLAKE2b of every event so far with its market, kind and times."""
+        return self._hash.hexdigest()
+
     # -- ports ----------------------------------------------------------------------------------------------------
 
     def connect(self, key: str, url: str, headers: Mapping[str, str]) -> None:  # noqa: ARG002
@@ -199,13 +222,10 @@ class Player:
         elif isinstance(event, Reconnect):
             score.reconnects[event.reason.value] = score.reconnects.get(event.reason.value, 0) + 1
         if self._publish is not None:
-            self._publish(market, event, now)
+            self._said.append((market, event, now))
 
     def log(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         """As ``Ports.log``."""
-
-
-Step = Input | capture.Checked | capture.Torn | capture.Stopped
 
 
 def steps(records: Iterable[Record]) -> Iterator[tuple[Step, list[Output]]]:
