@@ -146,10 +146,11 @@ class Keeper:
         except (RuntimeError, OSError) as error:
             why = str(error)
         finally:
+            over_ms = time.time() * 1_000
             self._stop(plane)
             artefacts.turn(last=True)
             artefacts.close()
-        return self._end(manifest, status, why)
+        return self._end(manifests.ended(manifest, status, why, over_ms))
 
     def _attached(self) -> int:
         settings = parse(self._order.settings, {}, base=str(self.folder))
@@ -159,10 +160,11 @@ class Keeper:
         say(event="running", seconds=self._order.minutes * 60)
         try:
             status, why = self._watch(artefacts, None)
+            over_ms = time.time() * 1_000
         finally:
             artefacts.turn(last=True)
             artefacts.close()
-        return self._end(manifest, status, why)
+        return self._end(manifests.ended(manifest, status, why, over_ms))
 
     def _watch(self, artefacts: Artefacts, plane: Plane | None) -> tuple[str, str]:
         """Until it is over; how it ended."""
@@ -190,8 +192,9 @@ class Keeper:
             plane.stop()
         end_children(GRACE_S)
 
-    def _end(self, manifest: dict[str, Any], status: str, why: str) -> int:
-        manifests.write(self.folder, manifests.ended(manifest, status, why, time.time() * 1_000))
+    def _end(self, manifest: dict[str, Any]) -> int:
+        status, why = manifest["status"], manifest["why"]
+        manifests.write(self.folder, manifest)
         say(event="reporting", status=status, why=why)
         try:
             gate = reports(self.folder)

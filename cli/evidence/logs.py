@@ -16,6 +16,7 @@ RECONNECT: Final = re.compile(rb"WS_AUDIT venue=(\S+) reconnect_reason=(\S+) cou
 PRESSURE: Final = re.compile(rb"WS_AUDIT component=market_publisher (\S+?)=(\d+)")
 CAP_HITS: Final = re.compile(rb"^market_rx_stats tick=\d+ .*\bcap_hits=(\d+)\s*$")
 TIME: Final = re.compile(r'^(?:time=|\{"time": ?")(\S+?Z)')
+TRACEBACK: Final = re.compile(rb"^time=\S+ process=(\S+) \| Traceback ")
 FIELD: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 TOLD: Final = frozenset({"market", "was", "reason", "conn", "detail", "problem"})
 """Fields of a line that are told beside its event."""
@@ -77,9 +78,7 @@ class LogScan:
         self.words: list[Word] = []
         self.left_out = 0
         self.lines = 0
-        self.levels: dict[str, int] = {}
         self.tracebacks: list[Moment] = []
-        self._at_ms = 0.0
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Take all lines."""
@@ -88,15 +87,15 @@ class LogScan:
             if b"WS_AUDIT" in line:
                 self.audit.take(line)
             elif b" venue=" in line:
-                self._word(line)
-            elif line.startswith(b"Traceback") and len(self.tracebacks) < MAX_MOMENTS:
-                self.tracebacks.append(Moment(self._at_ms, "log", "traceback"))
+                self._word(line.decode(errors="replace"))
+            elif (match := TRACEBACK.match(line)) and len(self.tracebacks) < MAX_MOMENTS:
+                at_ms = time_of(line.decode(errors="replace")) or 0.0
+                self.tracebacks.append(Moment(at_ms, match[1].decode(), "traceback"))
 
-    def _word(self, line: bytes) -> None:
-        word = read_word(line.decode(errors="replace"))
+    def _word(self, line: str) -> None:
+        word = read_word(line)
         if word is None:
             return
-        self._at_ms = word.at_ms
         if not word.trouble and word.event not in STATES:
             return
         if len(self.words) < MAX_MOMENTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -12,11 +12,14 @@ from cli.evidence.facts import FaultFacts
 from cli.evidence.logs import Word
 from cli.evidence.scan import Scan
 from cli.evidence.series import Span
+from simulator.faults import CATALOGUE
 
 AFTER_MS: Final = 30_000
 """A fault may show itself so long after it is over: a wrong book in an hour's quiet is another matter."""
 EARLY_MS: Final = 20
 """Clocks of two processes are read one after the other; a fault cannot be told of much before it begins."""
+OVER_MS: Final = 1_000
+"""What shows itself so soon after the end of a fault is still its doing, whatever else begins."""
 TICK_MS: Final = 500
 """A recovery between two ticks is seen at the next one."""
 
@@ -31,6 +34,16 @@ class Told(msgspec.Struct):
     began_ns: int | None = None
     ended_ns: int | None = None
     applied: int = 0
+
+    @property
+    def began_ms(self) -> float:
+        """When it began, wall clock ms."""
+        return (self.began_ns or 0) / 1e6
+
+    @property
+    def ended_ms(self) -> float | None:
+        """When it ended; ``None`` while it is in force."""
+        return None if self.ended_ns is None else self.ended_ns / 1e6
 
 
 class Log(msgspec.Struct):
@@ -56,12 +69,20 @@ def follow(log: Log, scan: Scan, words: Sequence[Word]) -> list[FaultFacts]:
     for word in words:
         by_venue.setdefault(word.venue, []).append(word)
     traces = {name: Trace(venue.trouble.kept, by_venue.get(name, ())) for name, venue in scan.venues.items()}
+    begun = log.begun
     return [
-        _fact(told, name, traces[name])
-        for told in log.begun
+        _fact(told, name, traces[name], _until(told, name, begun))
+        for told in begun
         for name in ([told.venue] if told.venue else list(traces))
         if name in traces
     ]
+
+
+def _until(told: Told, venue: str, begun: Sequence[Told]) -> float:
+    """Until when a trouble of the venue is this fault's (wall clock ms): at most until another begins after its end."""
+    over_ms = max(told.began_ms, told.ended_ms or float("inf")) + OVER_MS
+    others = [other.began_ms for other in begun if other is not told and other.venue in {None, venue}]
+    return min([over_ms - OVER_MS + AFTER_MS, *(at_ms for at_ms in others if at_ms > over_ms)])
 
 
 class Trace:
@@ -81,15 +102,15 @@ class Trace:
             return word.at_ms, f"{word.event} {word.words}".strip()
         return None if span is None else (span.begin_ms, span.why)
 
-    def well(self, from_ms: float) -> float | None:
-        """When the venue was well again, at this time or later; ``None`` when it never was."""
+    def well(self, from_ms: float, over_ms: float) -> float | None:
+        """When the venue was well again for good, after troubles that began up to a time; ``None``: it never was."""
         at_ms = from_ms
         for span in self._spans:
+            if span.begin_ms > max(at_ms, over_ms) + TICK_MS:
+                break
             if span.end_ms is None:
-                if span.begin_ms <= at_ms + TICK_MS:
-                    return None
-            elif span.begin_ms <= at_ms + TICK_MS and span.end_ms > at_ms:
-                at_ms = span.end_ms
+                return None
+            at_ms = max(at_ms, span.end_ms)
         live = self._live(from_ms, at_ms)
         return live if live is not None else at_ms
 
@@ -114,16 +135,15 @@ class Trace:
         return found
 
 
-def _fact(told: Told, venue: str, trace: Trace) -> FaultFacts:
-    began_ms = (told.began_ns or 0) / 1e6
-    ended_ms = None if told.ended_ns is None else told.ended_ns / 1e6
-    detected = trace.detected(began_ms - EARLY_MS, (ended_ms or began_ms) + AFTER_MS, told.market)
-    recovered = None if detected is None else trace.well(detected[0])
+def _fact(told: Told, venue: str, trace: Trace, until_ms: float) -> FaultFacts:
+    began_ms, ended_ms = told.began_ms, told.ended_ms
+    detected = trace.detected(began_ms - EARLY_MS, until_ms, told.market)
+    recovered = None if detected is None else trace.well(detected[0], ended_ms or began_ms)
     return FaultFacts(
         told.fault,
         venue,
         told.market,
-        _params(told.params),
+        _params(told),
         began_ms,
         ended_ms,
         told.applied,
@@ -133,5 +153,8 @@ def _fact(told: Told, venue: str, trace: Trace) -> FaultFacts:
     )
 
 
-def _params(params: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in params.items() if value not in {None, ""})
+def _params(told: Told) -> str:
+    """Those that are not as usual."""
+    kind = CATALOGUE.get(told.fault)
+    usual = {} if kind is None else kind.params
+    return " ".join(f"{name}={value}" for name, value in told.params.items() if value != usual.get(name))

@@ -1,0 +1,264 @@
+"""``paraphina soak`` with real processes: evidence however it ends, nothing half-made, nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.artefacts import read
+from cli.evidence.build import facts
+from cli.tie import children
+from tests.conftest import Eventually
+
+pytestmark = pytest.mark.slow
+
+ARTEFACTS = {"telemetry.jsonl", "run.log", "market_rx_stats.log", "manifest.json", "faults.json"}
+REPORTS = {"ws_soak_report.md", "ws_soak_report.html"}
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def out(run_dir: Path) -> Path:
+    return run_dir / "out"
+
+
+@pytest.fixture
+def soak(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Give a function that starts a soak whose temporary files are in a directory of the test's own."""
+    temp = run_dir / "t"
+    temp.mkdir()
+    started: list[subprocess.Popen[str]] = []
+
+    def start(out: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from cli.main import main; main()", "soak", "--out-dir", str(out), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temp), **more},
+            cwd=run_dir,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=60)
+
+
+def ticks(out: Path) -> list[dict[str, Any]]:
+    path = out / "telemetry.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def descendants(pid: int) -> list[int]:
+    """Everybody below a process."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, waiting = [], [pid]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    return json.loads((out / "manifest.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_a_short_soak_passes_the_gate_and_leaves_every_artefact(soak: Start, out: Path, run_dir: Path) -> None:
+    process = soak(out, "--sim", "--minutes", "0.25", "--connectors", "aster,lighter", "--label", "first")
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert {path.name for path in out.iterdir()} == ARTEFACTS | REPORTS
+    about = manifest(out)
+    assert (about["status"], about["label"], about["connectors"]) == ("complete", "first", ["lighter", "aster"])
+    assert about["settings"]["venues"]["aster"]["stale_ms"] == 10_000
+    assert about["versions"]["msgspec"]
+    found = facts(read(out))
+    assert [venue.venue for venue in found.venues] == ["lighter", "aster"]
+    assert all(venue.events_per_s for venue in found.venues)
+    times = [line.split(b" ", 1)[0] for line in (out / "run.log").read_bytes().splitlines()]
+    assert times == sorted(times)
+    text = (out / "run.log").read_text()
+    for name in (
+        "connectors:aster",
+        "connectors:lighter",
+        "publisher",
+        "runner",
+        "sentinel",
+        "simulator",
+        "supervisord",
+    ):
+        assert f"process={name}" in text
+    # What the end of the plane does to the venues is no part of the run.
+    assert not any(venue.reconnects.get("stream_ended") for venue in found.venues)
+    assert list((run_dir / "t").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("whom", "status", "code"), [("soak", "abandoned", -9), ("keeper", "failed", 3), ("supervisord", "failed", 3)]
+)
+def test_whoever_is_killed_the_artefacts_are_whole_and_no_process_is_left(
+    soak: Start, out: Path, eventually: Eventually, whom: str, status: str, code: int
+) -> None:
+    process = soak(out, "--sim", "--minutes", "5", "--connectors", "aster")
+    eventually(lambda: len(ticks(out)) >= 12)
+    below = descendants(process.pid)
+    names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in below}
+    keeper = next(pid for pid, name in names.items() if "cli.keeper" in name)
+    supervisord = next(pid for pid, name in names.items() if "supervisord" in name)
+    assert len(below) >= 7
+    os.kill({"soak": process.pid, "keeper": keeper, "supervisord": supervisord}[whom], signal.SIGKILL)
+    process.wait(60)
+    assert process.returncode == code
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
+    eventually((out / "ws_soak_report.html").exists)
+    assert manifest(out)["status"] == status
+    assert {path.name for path in out.iterdir()} == ARTEFACTS | REPORTS
+    found = facts(read(out))
+    assert found.runner.ticks >= 12
+    assert found.runner.torn_lines == []
+    assert b"process=publisher" in (out / "run.log").read_bytes()
+
+
+def test_both_ends_killed_at_once_leave_parseable_artefacts_and_no_process(
+    soak: Start, out: Path, eventually: Eventually
+) -> None:
+    process = soak(out, "--sim", "--minutes", "5", "--connectors", "aster")
+    eventually(lambda: len(ticks(out)) >= 12)
+    below = descendants(process.pid)
+    keeper = next(pid for pid in below if "cli.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes().decode())
+    os.kill(process.pid, signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
+    found = facts(read(out))
+    assert any("has not ended" in note for note in found.notes)
+    assert found.venues[0].age is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_ends_the_run_early_with_a_report(
+    soak: Start, out: Path, eventually: Eventually, number: signal.Signals
+) -> None:
+    process = soak(out, "--sim", "--minutes", "5", "--connectors", "aster")
+    eventually(lambda: len(ticks(out)) >= 8)
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "it was stopped by hand" in told
+    assert manifest(out)["status"] == "interrupted"
+    assert {path.name for path in out.iterdir()} == ARTEFACTS | REPORTS
+
+
+def test_faults_of_a_scenario_are_on_the_page_with_detection_and_recovery(
+    soak: Start, out: Path, run_dir: Path
+) -> None:
+    scenario = run_dir / "s.toml"
+    scenario.write_text('[[fault]]\nfault = "reset"\nvenue = "aster"\nat_s = 8\n')
+    process = soak(out, "--sim", "--minutes", "0.35", "--connectors", "aster", "--scenario", str(scenario))
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    [fault] = facts(read(out)).faults
+    assert (fault.fault, fault.venue) == ("reset", "aster")
+    assert fault.detected_ms is not None
+    assert fault.recovered_ms is not None
+    assert "| reset |" in (out / "ws_soak_report.md").read_text()
+
+
+def test_settings_of_the_operator_reach_the_run(soak: Start, out: Path, run_dir: Path) -> None:
+    (run_dir / "paraphina.toml").write_text("[venues.aster]\nstale_ms = 7000\n")
+    process = soak(
+        out,
+        "--sim",
+        "--minutes",
+        "0.1",
+        "--connectors",
+        "aster",
+        PARAPHINA_TELEMETRY_MODE="off",
+        PARAPHINA_OUT_DIR="/x",
+    )
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode in {0, 1}, told
+    assert manifest(out)["settings"]["venues"]["aster"]["stale_ms"] == 7_000
+    assert next(one["venue_detail"]["aster"]["stale_ms"] for one in ticks(out) if "venue_detail" in one) == 7_000
+
+
+def refused(process: subprocess.Popen[str], out: Path, *words: str) -> None:
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, told
+    flat = " ".join(told.split())
+    assert "error: refused to start" in flat
+    for word in words:
+        assert word in flat
+    assert children() == []
+    assert not out.exists() or not any(path.name.startswith(".") for path in out.iterdir())
+
+
+def test_a_run_into_a_file_is_refused(soak: Start, run_dir: Path) -> None:
+    out = run_dir / "file" / "out"
+    (run_dir / "file").write_text("")
+    refused(soak(out, "--sim", "--minutes", "1"), out, "is a file, not a directory")
+    assert (run_dir / "file").read_text() == ""
+
+
+def test_a_second_run_into_the_same_directory_is_refused_and_the_first_kept(soak: Start, out: Path) -> None:
+    out.mkdir()
+    (out / "telemetry.jsonl").write_text("{}\n")
+    refused(soak(out, "--sim", "--minutes", "1"), out, "holds another run (telemetry.jsonl)")
+    assert [path.name for path in out.iterdir()] == ["telemetry.jsonl"]
+
+
+def test_a_run_longer_than_the_disk_is_refused(soak: Start, out: Path) -> None:
+    minutes = shutil.disk_usage("/tmp").free / 1e6
+    refused(soak(out, "--sim", "--minutes", f"{minutes:.0f}"), out, "MB needed for")
+    assert not out.exists()
+
+
+def test_temporary_files_on_another_file_system_are_refused(soak: Start, out: Path) -> None:
+    if Path("/dev/shm").stat().st_dev == Path("/tmp").stat().st_dev:
+        pytest.skip("no second file system here")
+    refused(soak(out, "--sim", "--minutes", "1", TMPDIR="/dev/shm"), out, "EXDEV", "Unset TMPDIR")
+    assert not out.exists()
+
+
+def test_a_temporary_directory_too_deep_for_sockets_is_refused(soak: Start, out: Path, run_dir: Path) -> None:
+    deep = run_dir / ("d" * 90)
+    deep.mkdir()
+    refused(soak(out, "--sim", "--minutes", "1", TMPDIR=str(deep)), out, "bytes of at most 107")
+
+
+def test_a_scenario_that_cannot_be_used_is_refused(soak: Start, out: Path, run_dir: Path) -> None:
+    scenario = run_dir / "s.toml"
+    scenario.write_text('[[fault]]\nfault = "meteor"\n')
+    refused(soak(out, "--sim", "--minutes", "1", "--scenario", str(scenario)), out, "unknown fault 'meteor'")
+    assert not out.exists()
+
+
+def test_venues_that_cannot_be_reached_are_refused(soak: Start, out: Path, run_dir: Path) -> None:
+    (run_dir / "paraphina.toml").write_text(
+        '[venues.aster]\nws_url = "ws://127.0.0.1:9"\nrest_url = "http://127.0.0.1:9"\n'
+    )
+    process = soak(out, "--live", "--minutes", "1", "--connectors", "aster")
+    refused(process, out, "TCP 127.0.0.1:9: Connection refused", "Is the venue up")
+    assert not out.exists()
