@@ -49,11 +49,16 @@ if TYPE_CHECKING:
 
 EXEMPT: Final = frozenset({"simulator:simulator", "sentinel:sentinel"})
 """Programs that send no heartbeats, and this one."""
+LEASED: Final = ("connectors:", "publisher:", "runner:", "sentinel:")
+"""Programs whose successors end them (``bus/lease.py``); all others hold ports and must be ended for theirs."""
+END_S: Final = 2.0
 SUPERVISORD: Final = "supervisord:supervisord"
 LOG_TAIL_BYTES: Final = 4_096
 POKES: Final = 40
 POKE_WAIT_S: Final = 0.003
 """supervisord reaps in one turn of its loop and respawns in the next; each call is a turn."""
+SHUTDOWN_STATE: Final = 6
+"""supervisord's fault code while it shuts down."""
 RPC_ERRORS: Final = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 
 
@@ -148,6 +153,11 @@ class Shell:
         """Without supervisord nobody would respawn what dies from now on. Its end closed our log, too."""
         self._tell(Tell(SUPERVISORD, "exited", self._above.pid, ""))
         self._producer.attend()
+        for fd, pid in self._pidfds.items():
+            if not self._guard.pids.get(pid, LEASED[0]).startswith(LEASED):
+                _signal(pid, signal.SIGTERM)
+                if not select.select([fd], [], [], END_S)[0]:
+                    _signal(pid, signal.SIGKILL)
         done = self._above.resurrect()
         self._tell(Tell(SUPERVISORD, "revived", None, done))
         self._producer.attend()
@@ -173,7 +183,7 @@ class Shell:
         try:
             self._see(self._rpc.getProcessInfo(program))
         except RPC_ERRORS as error:
-            self._log.warning("supervisord_unreachable", problem=str(error))
+            self._unanswered(error)
 
     def _see(self, info: dict[str, Any]) -> None:
         name, now = f"{info['group']}:{info['name']}", clock.mono()
@@ -209,11 +219,16 @@ class Shell:
             try:
                 info = self._rpc.getProcessInfo(program)
             except RPC_ERRORS as error:
-                self._log.warning("supervisord_unreachable", problem=str(error))
+                self._unanswered(error)
                 return
             if info["pid"] not in {0, dead} or info["state"] not in {STARTING, RUNNING, EXITED}:
                 return
             time.sleep(POKE_WAIT_S)
+
+    def _unanswered(self, error: Exception) -> None:
+        """One that shuts down answers nothing any more: it says so in its own log, and its programs in theirs."""
+        if getattr(error, "faultCode", None) != SHUTDOWN_STATE:
+            self._log.warning("supervisord_unreachable", problem=str(error))
 
     def _cause(self, program: str) -> str:
         """How the process ended, as only its parent knows."""

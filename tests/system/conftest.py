@@ -4,8 +4,10 @@ from __future__ import annotations
 
 # ruff: noqa: ANN401
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from bus.items import Message
 from bus.settings import VENUES
 from cli.board import Board
 from cli.plane import Plane, prepare
+from cli.supervise import launch
 
 
 class System:
@@ -28,6 +31,8 @@ class System:
         self.settings = plane.settings
         self._subscriber: Subscriber | None = None
         self.board = Board()
+        self.daemon = False
+        """Whether supervisord is in the background, and so nobody's child."""
 
     def look(self, timeout_s: float = 0.25) -> Board:
         """The runner's telemetry, up to date."""
@@ -69,8 +74,18 @@ class System:
         return answer.json()
 
     def close(self) -> None:
+        """End everything."""
         if self._subscriber is not None:
             self._subscriber.close()
+        self.plane.stop()
+        pid = self.plane.supervisor.pid() if self.daemon else None
+        if pid is not None:
+            self.plane.supervisor.shutdown()
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                select.select([descriptor], [], [], 30)
+                os.close(descriptor)
+        self.plane.supervisor.close()
 
 
 Start = Callable[..., System]
@@ -81,7 +96,9 @@ def start(run_dir: Path) -> Iterator[Start]:
     """Give a function that starts a plane; everything it started ends with the test."""
     systems: list[System] = []
 
-    def begin(*, venues: tuple[str, ...] = VENUES, settings: dict[str, Any] | None = None, **more: Any) -> System:
+    def begin(
+        *, venues: tuple[str, ...] = VENUES, settings: dict[str, Any] | None = None, daemon: bool = False, **more: Any
+    ) -> System:
         over = {"venues": {venue: {"enabled": venue in venues} for venue in VENUES}}
         for section, keys in (settings or {}).items():
             for key, value in keys.items():
@@ -90,10 +107,13 @@ def start(run_dir: Path) -> Iterator[Start]:
         plane = prepare(run_dir / str(len(systems)), sim=True, settings=over, **more)
         system = System(plane)
         systems.append(system)
-        plane.start()
+        if daemon:
+            assert launch(plane.conf) is None
+            system.daemon = True
+        else:
+            plane.start()
         return system
 
     yield begin
     for system in systems:
         system.close()
-        system.plane.stop()
