@@ -81,7 +81,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet 
 lock: ## choose newest versions that setup.cfg allows and write them down
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools
-	$(LOCK) --extra simulator --extra dev --output-file requirements.lock setup.cfg
+	$(LOCK) --extra simulator --extra report --extra dev --output-file requirements.lock setup.cfg
 	$(LOCK) --extra bench --constraint requirements.lock --output-file requirements-bench.lock setup.cfg
 	rm -rf $(VENV)-lock
 

@@ -92,7 +92,7 @@ def make_targets() -> set[str]:
     return set(phony[1].split())
 
 
-@pytest.mark.parametrize("requirement", requirements() + requirements("simulator", "dev"), ids=str)
+@pytest.mark.parametrize("requirement", requirements() + requirements("simulator", "report", "dev"), ids=str)
 def test_the_lock_pins_what_setup_cfg_asks_for(requirement: Requirement) -> None:
     assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
 
@@ -111,7 +111,7 @@ def test_what_runs_here_is_what_is_locked() -> None:
     assert {name: version(name) for name, pin in locked().items() if Version(version(name)) != pin} == {}
 
 
-@pytest.mark.parametrize("requirement", requirements() + requirements("simulator", "dev", "bench"), ids=str)
+@pytest.mark.parametrize("requirement", requirements() + requirements("simulator", "report", "dev", "bench"), ids=str)
 def test_every_dependency_is_explained(requirement: Requirement) -> None:
     rows = [line for line in (ROOT / "docs/dependencies.md").read_text().splitlines() if line.startswith("| ")]
     assert [row for row in rows if requirement.name in row.split("|")[1].replace(",", "").split()]
