@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from math import inf
 from typing import Final
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Funding, Instrument, Reason, Side, Stats, Trade
-from connectors.effects import Count, Effects, Emit, Note, Now
+from connectors.effects import Count, Effect, Effects, Emit, Note, Now
 from connectors.feed import Agreement, MarketFeed, Quotes
 from connectors.lighter import messages, spec
 from connectors.lighter.spec import HOUR, NS_PER_MS, NS_PER_US
@@ -46,12 +46,12 @@ class Market:
         self._seen = context.seen
         self._quote_nonce = 0
         self._quotes = Quotes(spec.QUOTES)
-        self._check = Agreement("bbo", every_ns=spec.CHECK_NS, lasting_ns=spec.CHECK_OFF_NS)
+        self._check = Agreement("bbo", every_ns=spec.CHECK_NS, lasting_ns=spec.DOUBT_NS)
         self._mismatches = 0.0
-        self._doubted = False
-        """Rebuilt because of the check, and not agreed since: one more difference is enough."""
-        self._rebuilds: deque[int] = deque(maxlen=spec.CHECK_REBUILDS)
-        self._check_off_until = 0
+        self._doubt: int | None = None
+        """Since when quotes have contradicted the book: it is kept and withheld until one agrees."""
+        self._check_off = False
+        self._venue_ns: int | None = None
         self._behind: int | None = None
         """Since when the quote has been ahead of the book; ``_leading``: the book ahead of the quote."""
         self._leading: int | None = None
@@ -89,7 +89,11 @@ class Market:
         if _crossed(levels):
             self.trouble = Reason.CROSSED_BOOK, "snapshot is crossed"
             return [_CROSSED]
-        effects = self.feed.whole(book.last_updated_at * NS_PER_US or None, book.nonce, levels, kept=True)
+        self._venue_ns, effects = book.last_updated_at * NS_PER_US or None, []
+        if self._doubt is None:
+            effects = self.feed.whole(self._venue_ns, book.nonce, levels, kept=True)
+        else:
+            self.feed.book.replace(*levels)
         self.nonce, self.trouble, self._behind = book.nonce, None, None
         return effects + self._compare(book.nonce, now)
 
@@ -103,18 +107,26 @@ class Market:
         if book.begin_nonce != self.nonce:
             self.trouble = Reason.SEQ_GAP, f"begin_nonce {book.begin_nonce} after nonce {self.nonce}"
             return [_GAP]
-        held = self.feed.book
-        sides = bool(held.bids.keys), bool(held.asks.keys)
-        effects = self.feed.delta(book.last_updated_at * NS_PER_US or None, book.nonce, messages.flat(book))
+        self._venue_ns = book.last_updated_at * NS_PER_US or None
+        effects = self._apply(book)
         self.nonce, self._behind = book.nonce, None
+        return effects if self.trouble is not None else effects + self._compare(book.nonce, now)
+
+    def _apply(self, book: messages.OrderBook) -> Effects:
+        held, effects = self.feed.book, list[Effect]()
+        before = len(held.bids.keys), len(held.asks.keys)
+        if self._doubt is None:
+            effects = self.feed.delta(self._venue_ns, book.nonce, messages.flat(book))
+        else:
+            held.apply(*messages.flat(book))
         if held.is_crossed():
             self.trouble = Reason.CROSSED_BOOK, "crossed after a whole frame"
             return [_CROSSED]
-        if (sides[0] and not held.bids.keys) or (sides[1] and not held.asks.keys):
+        if _collapsed(before[0], len(held.bids.keys)) or _collapsed(before[1], len(held.asks.keys)):
             # Rare enough to be asked about: a snapshot that says the same is believed.
-            self.trouble = Reason.SEQ_MISMATCH, "a side has vanished"
+            self.trouble = Reason.SEQ_MISMATCH, "half of a side has vanished"
             return []
-        return effects + self._compare(book.nonce, now)
+        return effects
 
     def quote(self, frame: messages.TickerFrame, now: Now) -> Effects:
         """The touch; it has no chain, only an order. Raises VenueError."""
@@ -151,29 +163,34 @@ class Market:
         return False
 
     def _compare(self, nonce: int, now: Now) -> Effects:
-        """Touch and quote of one and the same nonce are the same by definition."""
+        """Touch and quote of one and the same nonce are the same by definition.
+
+        Once contradicted, the book is withheld until a comparison has agreed; for a while only, lest a check that no
+        longer fits the venue should take its books away for good.
+        """
+        if self._doubt is not None and now.mono - self._doubt >= spec.DOUBT_NS:
+            self._check_off = True
+            return [Note("error", "check_unsatisfied", {"market": self.id}), *self.confirmed()]
         divergence = self._quotes.divergence(nonce, self.feed.book.best(), exactly=True)
         if divergence is None:
             return []
         effects = self._check.compared(self.id, divergence, now)
         if divergence == 0.0:
-            self._mismatches, self._doubted = max(0.0, self._mismatches - 0.1), False
-            return effects
+            self._mismatches, self._check_off = max(0.0, self._mismatches - 0.1), False
+            return effects if self._doubt is None else effects + self.confirmed()
         effects.append(_MISMATCH)
         self._mismatches += 1.0
-        if (self._doubted or self._mismatches >= spec.CHECK_MISMATCHES) and now.mono >= self._check_off_until:
-            effects += self._contradicted(now)
+        if not self._check_off and (self._doubt is not None or self._mismatches >= spec.CHECK_MISMATCHES):
+            self._mismatches, self._doubt = 0.0, now.mono if self._doubt is None else self._doubt
+            self.trouble = Reason.SEQ_MISMATCH, "book contradicts the quote of its nonce"
         return effects
 
-    def _contradicted(self, now: Now) -> Effects:
-        self._mismatches, self._doubted = 0.0, True
-        self.trouble = Reason.SEQ_MISMATCH, "book contradicts the quote of its nonce"
-        self._rebuilds.append(now.mono)
-        if len(self._rebuilds) < spec.CHECK_REBUILDS or now.mono - self._rebuilds[0] > spec.CHECK_REBUILDS_NS:
-            return []
-        self._check_off_until, self._doubted = now.mono + spec.CHECK_OFF_NS, False
-        self._rebuilds.clear()
-        return [Note("error", "check_unsatisfied", {"market": self.id})]
+    def confirmed(self) -> Effects:
+        """The venue has said elsewhere that the book is right: fresh again, or no longer withheld."""
+        self._doubt, self._mismatches = None, 0.0
+        if self.feed.live:
+            return self.feed.confirm(self._venue_ns, self.nonce)
+        return self.feed.whole(self._venue_ns, self.nonce, self.feed.book.levels(), kept=False)
 
     def trades(self, frame: messages.TradesFrame) -> Effects:
         """Trades, each once; those of the first frame after a subscribe are history. Raises VenueError."""
@@ -208,6 +225,11 @@ class Market:
         return _matches(ours[0], ours[1], bid_px, bid_sz, cut=len(orders.bids or ()) >= spec.PROBE_ORDERS) and _matches(
             ours[2], ours[3], ask_px, ask_sz, cut=len(orders.asks or ()) >= spec.PROBE_ORDERS
         )
+
+
+def _collapsed(before: int, after: int) -> bool:
+    """Whether a side has lost all its levels, or more than half of many."""
+    return after == 0 < before or (before >= spec.MANY_LEVELS and after < before / 2)
 
 
 def _crossed(levels: messages.Flat) -> bool:

@@ -232,12 +232,12 @@ class Lighter:
         if market.agrees(orders):
             market.doubted = None
             self._streams.data(market.channel("order_book"), now)
-            return market.feed.confirm(market.feed.venue_ns, market.nonce)
+            return self._settle(market, market.confirmed(), now)
         if market.doubted != market.frames:
             market.doubted = market.frames
             return [self._fetch_book("probe", market.id)]
         heard = max(stream.last or stream.requested for stream in self._streams)
-        if now.mono - heard >= self._stale // 2:
+        if now.mono - heard >= self._stale // 4:
             return self._recovery.leave(Reason.STALE_WATCHDOG, "REST moves on and nothing comes")
         return self._rebuild(market, Reason.MARKET_STALE, "REST shows another book", now)
 
@@ -266,6 +266,8 @@ class Lighter:
         """``effects`` of a frame, with the remedy when it showed that the book is wrong, and what may be asked now."""
         if market.trouble is not None:
             return effects + self._rebuild(market, *market.trouble, now)
+        if market.feed.live:
+            self._recovery.live(market.id, now)
         return effects + self._ask(now) if self._requests else effects
 
     def _on_error(self, frame: messages.ErrorFrame, now: Now) -> Effects:
@@ -345,10 +347,7 @@ class Lighter:
         market = self._market(frame.channel, now)
         if market is None:
             return [IGNORED]
-        effects = market.snapshot(frame.order_book, now)
-        if market.trouble is None:
-            self._recovery.live(market.id, now)
-        return self._settle(market, effects, now)
+        return self._settle(market, market.snapshot(frame.order_book, now), now)
 
     def _on_difference(self, frame: messages.Difference, now: Now) -> Effects:
         channel = frame.channel

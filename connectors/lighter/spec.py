@@ -81,11 +81,11 @@ CHECK_NS: Final = SECOND
 """Shortest time between two published checks of a market."""
 CHECK_MISMATCHES: Final = 3
 """Touch and quote of the same nonce are equal by definition: so many differences in 30 comparisons are no accident."""
-CHECK_REBUILDS: Final = 5
-CHECK_REBUILDS_NS: Final = 120 * SECOND
-CHECK_OFF_NS: Final = 600 * SECOND
-"""A check that has had so many books rebuilt within that time is wrong itself: it is told, and not acted upon for this
-long, lest a rule that no longer fits the venue should take its books away for good."""
+DOUBT_NS: Final = 60 * SECOND
+"""How long a book is withheld because quotes contradict it. A check that is never satisfied is wrong itself: it is
+told, and not acted upon until it has agreed once."""
+MANY_LEVELS: Final = 10
+"""A side of so many that loses more than half of them in one frame of 50 ms is asked about."""
 BEHIND_NS: Final = 2 * SECOND
 """A quote newer than the book and different from it for so long, without a book frame: the book is dead; and so is
 a quote older than the book and different from it, without a quote."""
