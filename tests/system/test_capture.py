@@ -1,0 +1,82 @@
+"""What real connectors record is replayed to the same events, also after a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bus.settings import VENUES
+from cli.capture.command import facts
+from cli.capture.player import Player
+from cli.capture.runs import Run, runs
+from tests.conftest import Eventually
+from tests.system.conftest import Start, System
+
+pytestmark = pytest.mark.slow
+
+
+def captured(system: System, venue: str) -> list[Run]:
+    """The runs of a venue so far."""
+    return [run for run in runs([system.settings.record_dir]) if run.header.venue == venue]
+
+
+def replayed(run: Run) -> Player:
+    player = Player(run.header)
+    player.play(run.records())
+    assert player.score.described == []
+    assert player.score.checks > 3
+    return player
+
+
+def test_five_venues_are_recorded_and_replayed_to_the_same_events(start: Start, eventually: Eventually) -> None:
+    system = start(settings={"record": {"enabled": True}}, programs=[*VENUES, "publisher", "runner", "simulator"])
+    eventually(system.all_live)
+    system.control("POST", "/faults", {"venue": "aster", "fault": "close"})
+
+    def enough() -> bool:
+        """A few hundred frames of each venue are on disk."""
+        return all(any(facts(run).frames > 300 for run in captured(system, venue)) for venue in VENUES)
+
+    eventually(enough, every=0.5)
+    system.plane.stop()
+    for venue in VENUES:
+        (run,) = captured(system, venue)
+        player = replayed(run)
+        assert player.score.orderly
+        assert player.score.ended == ""
+        assert player.score.events["book"] > 0
+        assert replayed(run).digest == player.digest
+
+
+def test_a_kill_loses_less_than_a_second_and_what_is_left_is_replayed(start: Start, eventually: Eventually) -> None:
+    programs = ["aster", "publisher", "runner", "simulator"]
+    system = start(venues=("aster",), settings={"record": {"enabled": True}}, programs=programs)
+    eventually(system.all_live)
+    eventually(lambda: any(facts(run).frames > 50 for run in captured(system, "aster")), every=0.1)
+    killed = system.kill("connectors:aster")
+    clock = Path("/proc/uptime")
+    ended = float(clock.read_text().split()[0])
+    eventually(lambda: system.replaced("connectors:aster", killed))
+    run = captured(system, "aster")[0]
+    score = replayed(run).score
+    assert not score.orderly
+    # Monotonic time and uptime are the same clock where a machine was never suspended.
+    assert ended - score.last_mono / 1e9 < 1.0 + 1.0  # the second is for a machine that is busy
+
+
+def test_a_replay_onto_a_bus_reaches_a_consumer(start: Start, eventually: Eventually) -> None:
+    programs = ["aster", "publisher", "runner", "simulator"]
+    system = start(venues=("aster",), settings={"record": {"enabled": True}}, programs=programs)
+    eventually(system.all_live)
+    eventually(lambda: any(facts(run).frames > 50 for run in captured(system, "aster")), every=0.1)
+    system.plane.stop()
+    other = start(venues=("aster",), programs=["publisher", "runner"])
+    environment = {**os.environ, "PARAPHINA_CONFIG": str(other.plane.base / "paraphina.toml")}
+    command = [sys.executable, "-c", "from cli.main import main; main()", "replay", str(system.settings.record_dir)]
+    with subprocess.Popen([*command, "--to-bus"], env=environment, stdout=subprocess.PIPE, text=True) as replay:
+        eventually(lambda: other.all_live("aster"))
+        replay.kill()
