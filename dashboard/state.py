@@ -18,6 +18,8 @@ LIMIT_MS: Final = 2_000
 """Telemetry older than this says nothing of now."""
 HEARD_MS: Final = 3_000
 """A process whose heartbeats have stopped for so long is not heard any more: it missed three."""
+SUSPECT_MS: Final = 1_500
+"""When telemetry is missing, whoever has been silent for so long is to blame: by then its heartbeat is due too."""
 MAX_PROCESSES: Final = 64
 KINDS: Final = ("telemetry", "heartbeat", "status", "reconnect", "process", "gap")
 """What the dashboard subscribes to."""
@@ -127,18 +129,19 @@ class State:
             self._source_ok = source.ok
         return source
 
-    def heard(self, process: str, now: Now) -> bool:
+    def heard(self, process: str, now: Now, within_ms: int = HEARD_MS) -> bool:
         """Whether a process has beaten lately."""
         beat = self.beats.get(process)
-        return beat is not None and now.mono - beat.at <= HEARD_MS * MS
+        return beat is not None and now.mono - beat.at <= within_ms * MS
 
     def _suspect(self, now: Now) -> str:
         """Who is to blame for missing telemetry."""
-        if not any(self.heard(process, now) for process in self.beats):
+        heard = {process for process in self.beats if self.heard(process, now, SUSPECT_MS)}
+        if not heard:
             return "nothing is heard on the bus, is the publisher running?"
-        if not self.heard("publisher", now):
+        if "publisher" not in heard:
             return "the publisher is not heard"
-        if not self.heard("runner", now):
+        if "runner" not in heard:
             return "the publisher is heard, the runner is not"
         return "the runner is heard, but not its telemetry"
 
