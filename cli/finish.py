@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from cli import manifest as manifests
-from cli.artefacts import REPORT, RUN_LOG, ArtefactError, read_manifest
-from cli.evidence.gate import Gate, Limits
+from cli.artefacts import REPORT, RUN_LOG, ArtefactError, read, read_manifest
+from cli.evidence.build import facts as facts_of
+from cli.evidence.gate import Gate, Limits, judge
 from cli.evidence.merge import Merger
 from cli.files import write_whole
 from cli.follow import Logs
-from cli.report import analyse, rendered
+from cli.report import expected_of, rendered
 
 
 def reports(folder: Path) -> Gate:
     """Write the report in every form for people. Raises ArtefactError when there is nothing to tell of, OSError."""
-    facts, gate = analyse(folder, (), Limits(), require_event_age=True)
+    inputs = read(folder)
+    facts = facts_of(inputs)
+    gate = judge(facts, expected_of(facts), Limits(), require_event_age=True)
     for form in ("md", "html"):
-        write_whole(folder / f"{REPORT}.{form}", rendered(facts, gate, form))
+        write_whole(folder / f"{REPORT}.{form}", rendered(inputs, facts, gate, form))
     return gate
 
 

@@ -13,10 +13,11 @@ import msgspec
 from bus.settings import VENUES
 from cli.artefacts import REPORT, RUN_LOG, RX_STATS, TELEMETRY, ArtefactError, read
 from cli.evidence import markdown
+from cli.evidence.build import Inputs
 from cli.evidence.build import facts as facts_of
 from cli.evidence.document import document, verdict
 from cli.evidence.facts import Facts
-from cli.evidence.gate import Gate, LimitError, Limits, judge, limits
+from cli.evidence.gate import Gate, LimitError, judge, limits
 from cli.files import write_whole
 
 EXIT_FAILED: Final = 1
@@ -52,20 +53,14 @@ class Stricter(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is not NAME=NUMBER" if equals else f"{value!r} has no =", param, ctx)
 
 
-def analyse(folder: Path, expected: Sequence[str], bounds: Limits, *, require_event_age: bool) -> tuple[Facts, Gate]:
-    """The facts of a run and its gate. Raises ArtefactError."""
-    facts = facts_of(read(folder))
-    return facts, judge(facts, expected or _expected(facts), bounds, require_event_age=require_event_age)
-
-
-def _expected(facts: Facts) -> Sequence[str]:
+def expected_of(facts: Facts) -> Sequence[str]:
     """The venues that the run was asked for, or those that telemetry names."""
     named = facts.manifest.get("connectors")
     return named if isinstance(named, list) and named else [venue.venue for venue in facts.venues]
 
 
-def rendered(facts: Facts, gate: Gate | None, form: str) -> str:
-    """The report in one of the forms ``md``, ``html``, ``json``. Raises ArtefactError when it cannot be made here."""
+def rendered(inputs: Inputs, facts: Facts, gate: Gate | None, form: str) -> str:
+    """The report in one of the forms ``md``, ``html``, ``json``; pictures are in HTML, with the extra ``report``."""
     if form == "json":
         tree = {"facts": msgspec.to_builtins(facts), "gate": None if gate is None else _gate_json(gate)}
         return msgspec.json.format(msgspec.json.encode(tree)).decode() + "\n"
@@ -73,8 +68,9 @@ def rendered(facts: Facts, gate: Gate | None, form: str) -> str:
     if form == "md":
         return markdown.render(page)
     from cli.evidence import html
+    from cli.evidence.pictures import pictures
 
-    return html.render(page, [])
+    return html.render(page, pictures(inputs.scan, facts))
 
 
 def _gate_json(gate: Gate) -> dict[str, object]:
@@ -108,9 +104,10 @@ def report(
     try:
         bounds = limits(dict(stricter))
         demanded = (TELEMETRY, RUN_LOG, RX_STATS) if gated else (TELEMETRY,)
-        facts = facts_of(read(out_dir, demanded=demanded))
-        gate = judge(facts, expected_connectors or _expected(facts), bounds, require_event_age=require_event_age)
-        text = rendered(facts, gate if gated else None, form)
+        inputs = read(out_dir, demanded=demanded)
+        facts = facts_of(inputs)
+        gate = judge(facts, expected_connectors or expected_of(facts), bounds, require_event_age=require_event_age)
+        text = rendered(inputs, facts, gate if gated else None, form)
         _write(text, out_dir / f"{REPORT}.{ENDINGS[form]}", output)
     except LimitError as error:
         raise click.BadParameter(str(error), param_hint="--limit") from None
