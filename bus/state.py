@@ -12,7 +12,7 @@ from bus.book import replayed
 from bus.events import LOG_KINDS, USABLE, Bbo, Book, BusEvent, Delta
 from bus.wire import BOOK_CHAIN_KINDS
 
-MIN_CHANGES: Final = 256
+MIN_CHANGES: Final = 2_048
 """Changed levels after a whole book that are always cheaper to keep than to merge."""
 
 ORDER: Final = ("instrument", "book", "bbo", "stats", "funding", "check", "status", "heartbeat", "telemetry")

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from bus.book import Book as Levels
 from bus.book import check_levels
 from bus.events import Bbo, Book, Check, Delta, Source, Trust
+from bus.state import MIN_CHANGES
 from connectors.effects import Effects, Emit, Now
 
 Prices: TypeAlias = Sequence[float]
@@ -47,6 +48,10 @@ class MarketFeed:
         self._rebuilds = rebuilds
         self._depth = depth
         self._quote: Bbo | None = None
+        self._source = Source.STREAM
+        self._shown = depth
+        self._room = MIN_CHANGES
+        """Changed levels that may still go out as such, counted as ``BookState`` does."""
 
     @property
     def live(self) -> bool:
@@ -73,24 +78,29 @@ class MarketFeed:
         bid_px, bid_sz, ask_px, ask_sz = levels
         if kept:
             self.book.replace(bid_px, bid_sz, ask_px, ask_sz)
-            bid_px, bid_sz, ask_px, ask_sz = self.book.levels()
         else:
             check_levels(bid_px, bid_sz)
             check_levels(ask_px, ask_sz)
         if self.trust is not Trust.LIVE or trust is not Trust.LIVE:
             self.rebuild = self._rebuilds.next(self.market)
         self.trust, self.venue_ns, self.venue_seq = trust, venue_ns, venue_seq
+        self._source, self._shown = source, self._depth if depth is None else depth
+        shown = self.book.levels() if kept else (list(bid_px), list(bid_sz), list(ask_px), list(ask_sz))
+        return self._picture(*shown)
+
+    def _picture(self, bid_px: list[float], bid_sz: list[float], ask_px: list[float], ask_sz: list[float]) -> Effects:
+        self._room = max(MIN_CHANGES, len(bid_px) + len(ask_px))
         event = Book(
-            venue_ns,
-            venue_seq,
-            trust,
+            self.venue_ns,
+            self.venue_seq,
+            self.trust,
             self.rebuild,
-            source,
-            list(bid_px),
-            list(bid_sz),
-            list(ask_px),
-            list(ask_sz),
-            self._depth if depth is None else depth,
+            self._source,
+            bid_px,
+            bid_sz,
+            ask_px,
+            ask_sz,
+            self._shown,
         )
         return [Emit(self.market, event)]
 
@@ -102,11 +112,15 @@ class MarketFeed:
     ) -> Effects:
         """Changed levels with absolute sizes, applied to ``book`` and published. Only while ``live``.
 
-        Raises VenueError on impossible levels, with nothing changed.
+        When more has changed than ``BookState`` keeps, the whole book goes out in place of the changes: here it lies
+        ready, and there it would have to be merged. Raises VenueError on impossible levels, with nothing changed.
         """
         bid_px, bid_sz, ask_px, ask_sz = levels
         self.book.apply(bid_px, bid_sz, ask_px, ask_sz)
         self.venue_ns, self.venue_seq = venue_ns, venue_seq
+        self._room -= len(bid_px) + len(ask_px) + 1
+        if self._room < 0:
+            return self._picture(*self.book.levels())
         event = Delta(venue_ns, venue_seq, self.trust, self.rebuild, bid_px, bid_sz, ask_px, ask_sz)
         return [Emit(self.market, event)]
 

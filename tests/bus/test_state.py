@@ -109,10 +109,10 @@ def test_a_cache_absorbs_for_ever_in_bounded_room() -> None:
     state = cache.cell("BTC-PERP", "delta")
     assert isinstance(state, BookState)
     assert len(state._deltas) <= MIN_CHANGES  # noqa: SLF001  (what is kept is the point)
-    merged = cache.merged("BTC-PERP")
+    merged, last = cache.merged("BTC-PERP"), 10 * MIN_CHANGES - 1
     assert merged == Book(
-        *(2559, 2559, Trust.LIVE, 1, Source.STREAM),
-        *([100.0, 99.0], [2559.0, 1.0], [101.0, 102.0], [2.0, 2.0]),
+        *(last, last, Trust.LIVE, 1, Source.STREAM),
+        *([100.0, 99.0], [float(last), 1.0], [101.0, 102.0], [2.0, 2.0]),
         50,
     )
     assert cache.merged("ETH-PERP") is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bus.events import Bbo, Delta, Trust
+from bus.events import Bbo, Book, Delta, Source, Trust
+from bus.state import MIN_CHANGES
 from connectors.effects import Effects, Emit, Now
 from connectors.feed import MarketFeed, Rebuilds, SeenTrades, Touches, apart
+from tests.connectors.drive import events
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -30,6 +32,19 @@ def live() -> MarketFeed:
     feed.whole(1, 1, ([100.0], [1.0], [101.0], [1.0]), kept=True)
     feed.quote(1, 1, TOUCH)
     return feed
+
+
+# Changes, and the whole book in their place
+
+
+def test_more_changes_than_are_kept_send_the_whole_book_instead() -> None:
+    feed = live()
+    # Each takes the room of a level and of the event itself.
+    sizes = [float(number) for number in range(MIN_CHANGES // 2 + 2)]
+    said = [events(feed.delta(10, 10, ([100.0], [size], [], []))) for size in sizes]
+    whole = Book(10, 10, Trust.LIVE, 1, Source.STREAM, [100.0], [sizes[-2]], [101.0], [1.0])
+    assert said[-2] == [whole]
+    assert {type(found) for (found,) in said[:-2] + said[-1:]} == {Delta}
 
 
 # Quote and book by themselves
