@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # ruff: noqa: ANN401
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -131,10 +132,8 @@ class Browser:
         """End the browser and everything it started."""
         if hasattr(self, "_socket"):
             self._socket.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
 
