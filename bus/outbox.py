@@ -106,6 +106,9 @@ class Outbox:
         self._routes: dict[tuple[str, type[BusEvent]], tuple[bytes, _Chain]] = {}
         self._subscribed = False
         self._clear = False
+        """Whether nothing waits, so that what comes may be sent at once."""
+        self._pressed = False
+        """Whether something waits because ZeroMQ refused it, not because somebody joined and is told everything."""
         self._dirty: dict[_Chain, None] = {}
         self._gaps: dict[_Chain, None] = {}
         self._said: deque[_Entry] = deque(maxlen=log_capacity)
@@ -153,7 +156,7 @@ class Outbox:
 
     def left(self) -> None:
         """Nobody listens any more: send nothing, keep all state, and log events as far as there is room."""
-        self._subscribed = self._clear = False
+        self._subscribed = self._clear = self._pressed = False
         self._dirty.clear()
         self._repeats.clear()
         self.deadline = None
@@ -171,6 +174,7 @@ class Outbox:
             and self._flush_state(sorted(self._dirty, key=lambda chain: ORDER.index(chain.kind)))
         ):
             self._clear = True
+            self._pressed = False
             self._backoff = FIRST_RETRY_NS
             self.deadline = None
         elif self._budget < 0:
@@ -213,13 +217,14 @@ class Outbox:
     def _postpone(self, chain: _Chain) -> None:
         if not self._subscribed:
             return
-        if chain in self._dirty:
+        if self._pressed and chain in self._dirty:
             self._counters.add(Counter.PENDING_REPLACED)
         self._dirty[chain] = None
 
     def _refused(self, now: int) -> None:
         self._counters.add(Counter.TRY_SEND_FULL)
         self._clear = False
+        self._pressed = True
         self.deadline = now + self._backoff
         self._backoff = min(self._backoff * 2, LAST_RETRY_NS)
 

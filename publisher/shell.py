@@ -93,7 +93,7 @@ class Publisher:
         try:
             self._open(settings)
         except ParaphinaError:
-            self._context.destroy(linger=0)
+            self._close()
             raise
         self._outbox = Outbox(
             NAME, self._epoch, self._line, self.counters, self._publish, settings.bus.log_buffer, mono

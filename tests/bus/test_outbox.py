@@ -264,7 +264,9 @@ def test_catching_up_goes_in_batches(bench: Bench) -> None:
     assert len(bench.take()) == BATCH
     assert bench.outbox.deadline == bench.now
     bench.publish(samples.stats(), market="M0-PERP")
+    bench.publish(samples.stats(), market=f"M{BATCH + 5}-PERP")
     assert bench.take() == []
+    assert bench.count(Counter.PENDING_REPLACED) == 0, "nobody was pressed, somebody joined"
     bench.later()
     assert len(bench.take()) == 11
 
