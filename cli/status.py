@@ -8,9 +8,9 @@ import time
 from typing import Final
 
 import click
-from bus.client import Subscriber
 from rich.console import Console
 
+from bus.client import Subscriber
 from bus.errors import SettingsError
 from bus.events import Telemetry
 from bus.items import Message
