@@ -35,6 +35,7 @@ from runner.losses import Losses
 from runner.processes import Processes
 from runner.rxstats import RxStats
 from runner.venues import MarketView, Spans, VenueView
+from runner.warden import Warden
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -54,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True):
     window_s: int
     same_host: bool
     """Whether the other processes' monotonic clock is ours."""
+    heartbeat_ms: int = 5_000
+    """Silence after which the sentinel hangs."""
 
 
 class Engine:
@@ -73,6 +76,7 @@ class Engine:
         self.late_tick_ms = 0
         """How late the worst tick was."""
         self.venues = {w.venue: VenueView(w.markets, w.stale_ms, spans) for w in plan.venues}
+        self.warden = Warden(plan.heartbeat_ms * MS)
         self.processes = Processes(plan.processes, now_mono)
         self.steps = WallSteps()
         self.rx = RxStats()
@@ -109,6 +113,7 @@ class Engine:
                 self._status(sender, market, event, now_mono)
             case Heartbeat():
                 self.processes.beaten(sender, header, event, now_mono, self._cause(header))
+                self.warden.heard(sender, event.pid, self._cause(header))
             case Reconnect():
                 self._reconnect(sender, header, event)
             case Process():
@@ -129,8 +134,9 @@ class Engine:
             for venue in self.venues.values():
                 venue.skew.clear()
         self._wall_offset = now_wall - now_mono
-        for venue in self.venues.values():
+        for name, venue in self.venues.items():
             venue.tick(now_mono, now_wall)
+            venue.judged(self.processes.gone(name, now_mono), now_mono, now_wall)
         self.ticks += 1
         return stepped
 

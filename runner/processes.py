@@ -12,6 +12,8 @@ from runner.totals import RECONNECT, Totals
 
 MISSING_MS: Final = 3_000
 """A process that has beaten and then misses three heartbeats is told as missing."""
+ENDED: Final = frozenset({"exited", "fatal", "stopped"})
+"""Actions that the sentinel tells of a program that does not run any more."""
 MAX_PROCESSES: Final = 64
 """Names beyond this are not followed: whoever sends them is not one of ours."""
 
@@ -19,7 +21,7 @@ MAX_PROCESSES: Final = 64
 class ProcessView:
     """One process, by the venue part of its heartbeats (``aster``, ``publisher``) and its line."""
 
-    __slots__ = ("_cpu_percent", "_fresh", "_heartbeat", "_pub_ns", "lag_ms", "notice", "totals")
+    __slots__ = ("_cpu_percent", "_ended", "_fresh", "_heartbeat", "_pub_ns", "lag_ms", "notice", "totals")
 
     def __init__(self, born_mono: int) -> None:
         self.totals = Totals()
@@ -30,6 +32,8 @@ class ProcessView:
         self._fresh = Freshness(born_mono)
         self._heartbeat: Heartbeat | None = None
         self._pub_ns = 0
+        self._ended: Process | None = None
+        """The sentinel's word that it ended, while no other process has spoken in its place."""
         self._cpu_percent: float | None = None
 
     def beaten(self, header: Header, heartbeat: Heartbeat, now_mono: int, cause_mono: int) -> None:
@@ -43,8 +47,25 @@ class ProcessView:
         elif before is None or before.pid != heartbeat.pid:
             self._cpu_percent = None
         self._heartbeat, self._pub_ns = heartbeat, header.pub_ns
+        if self._ended is not None and self._ended.pid != heartbeat.pid:
+            self._ended = None
         self.lag_ms = max(self.lag_ms, heartbeat.loop_lag_ms)
         self._fresh.applied(now_mono, cause_mono, None)
+
+    def noticed(self, notice: Process) -> None:
+        """The sentinel said something of it."""
+        self.notice = notice
+        successor = self._heartbeat is not None and notice.pid not in {None, self._heartbeat.pid}
+        if notice.action in ENDED and not successor:
+            self._ended = notice
+
+    def gone(self, now_mono: int) -> tuple[str, str] | None:
+        """Why it cannot be believed to do its work, as reason and detail; ``None`` when it can."""
+        if self._ended is not None:
+            return f"process_{self._ended.action}", self._ended.detail
+        if self.missing(now_mono):
+            return "no_heartbeat", f"none for {self._fresh.silent_ms(now_mono) / 1e3:.1f} s"
+        return None
 
     def missing(self, now_mono: int) -> bool:
         """Whether its heartbeats have stopped, or never began."""
@@ -97,7 +118,7 @@ class Processes:
         """The sentinel said something of a program (``connectors:aster``)."""
         view = self._view(notice.program.rpartition(":")[2])
         if view is not None:
-            view.notice = notice
+            view.noticed(notice)
 
     def total(self, label: str) -> int:
         """One counter over all processes and all their runs."""
@@ -106,6 +127,11 @@ class Processes:
     def of(self, name: str) -> Iterable[Totals]:
         """Counters of a name, one for each line."""
         return [view.totals for key, view in self._by_name.items() if key.partition("/")[0] == name]
+
+    def gone(self, name: str, now_mono: int) -> tuple[str, str] | None:
+        """As ``ProcessView.gone``, when it holds for every line of the name."""
+        found = [view.gone(now_mono) for key, view in self._by_name.items() if key.partition("/")[0] == name]
+        return found[0] if found and all(found) else None
 
     def told(self, now_mono: int, now_wall: int) -> dict[str, object]:
         """What telemetry says of all."""

@@ -130,6 +130,12 @@ class VenueView:
         self.last_reconnect: tuple[Reconnect, int] | None = None
         """Last one announced, and the wall clock ns at its socket."""
 
+    def judged(self, gone: tuple[str, str] | None, now_mono: int, now_wall: int) -> None:
+        """Its connector is gone, for this reason and detail, or it is there."""
+        self.state.judged(gone, now_mono, now_wall)
+        for market in self.markets.values():
+            market.state.judged(gone, now_mono, now_wall)
+
     def tick(self, now_mono: int, now_wall: int) -> None:
         """Measure."""
         self.aging.tick(now_mono, now_wall)

@@ -250,3 +250,36 @@ def test_the_sentinel_s_word_reaches_the_process_and_telemetry_of_others_is_noth
     assert isinstance(told, dict)
     assert told["last_action"] == "started"
     assert runner.unexpected == {}
+
+
+def test_a_venue_whose_connector_is_dead_is_down_at_the_next_tick_with_all_its_markets() -> None:
+    runner = engine()
+    runner.took(message(heartbeat(), market="-"))
+    runner.took(message(status(State.LIVE), market="-"))
+    runner.took(message(status(State.LIVE)))
+    killed = Process("connectors:aster", "exited", 42, "terminated by SIGKILL", 1_000, None)
+    runner.took(message(killed, venue="sentinel", market="-"))
+    runner.tick(MONO + S, WALL + S)
+    venue = runner.venues["aster"]
+    for known in (venue.state, venue.markets[MARKET].state):
+        assert known.last is not None
+        assert (known.last.state, known.last.reason) == (State.DOWN, "process_exited")
+    assert runner.venues["hyperliquid"].state.state is None
+    runner.took(message(heartbeat(pid=43), MONO + 2 * S, market="-"))
+    runner.tick(MONO + 2 * S, WALL + 2 * S)
+    assert venue.state.state is State.LIVE
+
+
+def test_the_sentinel_is_judged_by_the_heartbeats_of_the_bus() -> None:
+    runner = engine()
+    for second in range(20):
+        now = MONO + second * S
+        runner.took(message(heartbeat(), now, venue="publisher", market="-"))
+        if second < 3:
+            runner.took(message(heartbeat(pid=7), now, venue="sentinel", market="-"))
+        hung = [runner.warden.due(now + quarter * 250 * MS) for quarter in range(4)]
+        if any(hung):
+            assert hung.count(7) == 1
+            assert second in {7, 8}
+            return
+    pytest.fail("never found")

@@ -115,3 +115,47 @@ def test_names_without_end_are_ignored_and_counted() -> None:
     processes.reconnected("one-more", header(), Reconnect("main", Reason.SEQ_GAP, 1, "", 250))
     processes.noticed(Process("one-more", "exited", None, "", None, None))
     assert (len(processes.told(MONO, WALL)), processes.overflow) == (MAX_PROCESSES, 3)
+
+
+def notice(action: str, pid: int | None) -> Process:
+    return Process("connectors:aster", action, pid, "terminated by SIGKILL", 1_000, None)
+
+
+def test_one_that_is_said_to_have_ended_is_gone_until_its_successor_speaks() -> None:
+    processes = Processes(["aster"], MONO)
+    beat(processes, "aster", pid=42)
+    assert processes.gone("aster", MONO) is None
+    processes.noticed(notice("exited", 42))
+    assert processes.gone("aster", MONO) == ("process_exited", "terminated by SIGKILL")
+    beat(processes, "aster", MONO + MS, pid=42)
+    assert processes.gone("aster", MONO + MS) is not None, "the last word of the dead"
+    processes.noticed(notice("started", 43))
+    assert processes.gone("aster", MONO + 2 * MS) is not None, "it has not spoken yet"
+    beat(processes, "aster", MONO + 3 * MS, epoch=2, pid=43)
+    assert processes.gone("aster", MONO + 3 * MS) is None
+
+
+def test_late_news_of_a_predecessor_says_nothing_of_the_process_that_speaks() -> None:
+    processes = Processes(["aster"], MONO)
+    beat(processes, "aster", epoch=2, pid=43)
+    processes.noticed(notice("exited", 42))
+    assert processes.gone("aster", MONO) is None
+    processes.noticed(notice("fatal", None))
+    assert processes.gone("aster", MONO) == ("process_fatal", "terminated by SIGKILL")
+
+
+def test_one_whose_heartbeats_stop_is_gone_and_back_with_the_next() -> None:
+    processes = Processes(["aster"], MONO)
+    assert processes.gone("aster", MONO + 3 * S) is None
+    assert processes.gone("aster", MONO + 4 * S) == ("no_heartbeat", "none for 4.0 s")
+    beat(processes, "aster", MONO + 5 * S)
+    assert processes.gone("aster", MONO + 5 * S) is None
+
+
+def test_of_two_lines_one_suffices() -> None:
+    processes = Processes(["aster"], MONO)
+    beat(processes, "aster", MONO + 9 * S)
+    processes.beaten("aster", header(MONO, line="b"), heartbeat({}, pid=7), MONO, MONO)
+    assert processes.gone("aster", MONO + 9 * S) is None
+    assert processes.gone("aster", MONO + 19 * S) is not None
+    assert processes.gone("nobody", MONO) is None

@@ -148,6 +148,7 @@ def test_states_reconnects_and_heartbeats_reach_telemetry_and_the_audit_lines(
         "aster": False,
         "publisher": False,
         "runner": False,
+        "sentinel": False,
     }
 
 

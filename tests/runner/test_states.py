@@ -41,3 +41,27 @@ def test_the_times_add_up_to_the_time_watched(changes: list[tuple[int, State]], 
     spent = state.spent_ms(now + rest)
     assert abs(sum(spent.values()) - (now + rest - MONO) / 1e6) <= len(spent)
     assert state.changes == max(0, len(changes) - 1)
+
+
+def test_while_its_connector_is_gone_it_is_down_whatever_it_said_last() -> None:
+    state = StateTime(MONO)
+    state.changed(status(State.LIVE), MONO)
+    state.judged(("process_exited", "terminated by SIGKILL"), MONO + S, WALL + S)
+    assert state.last is not None
+    assert (state.last.state, state.last.previous, state.last.reason) == (State.DOWN, State.LIVE, "process_exited")
+    assert state.last.since_ns == WALL + S
+    state.judged(("no_heartbeat", "none for 9 s"), MONO + 2 * S, WALL + 2 * S)
+    assert state.last.reason == "process_exited", "told once"
+    state.changed(status(State.INIT, WALL + 3 * S), MONO + 3 * S)
+    assert state.state is State.DOWN
+    state.judged(None, MONO + 4 * S, WALL + 4 * S)
+    assert (state.state, state.changes) == (State.INIT, 2)
+    assert state.spent_ms(MONO + 6 * S) == {UNKNOWN: 0, "live": 1_000, "down": 3_000, "init": 2_000}
+
+
+def test_a_connector_that_never_spoke_is_down_too() -> None:
+    state = StateTime(MONO)
+    state.judged(("no_heartbeat", ""), MONO + S, WALL + S)
+    assert (state.state, state.changes) == (State.DOWN, 0)
+    state.judged(None, MONO + 2 * S, WALL)
+    assert state.state is None
