@@ -23,6 +23,8 @@ from cli.capture.runs import Run, runs
 VENUE: Final = "aster"
 RATE: Final = 2_000
 SETTLE_S: Final = 1.5
+REPLAYS: Final = 5
+"""The best of so many counts: each takes a fraction of a second, and others run on the machine."""
 
 
 class Cost(NamedTuple):
@@ -66,7 +68,7 @@ def measure(*, quick: bool) -> Section:
         "CPU of the process with all its threads; the capture is on the disk of the temporary directory.",
     )
     replays = Table(
-        "Replay at full speed, in one process",
+        f"Replay at full speed, in one process, the best of {REPLAYS}",
         ["capture", "frames", "s recorded", "s taken", "times real time", "frames/s", "differences"],
         [
             _row(f"{VENUE} at {RATE:,} frames/s", [fast]),
@@ -74,13 +76,14 @@ def measure(*, quick: bool) -> Section:
             _row("all simulated, one after another", list(slow.values())),
         ],
     )
-    hour = sum(played.took for played in slow.values())
+    took = sum(played.took for played in slow.values())
+    recorded = max(played.seconds for played in slow.values())
     return Section(
         "record",
         [recording, replays],
         [
             Aim(f"recording at {RATE:,} frames/s", "% of a core", 100 * cost, at_most=5.0),
-            Aim("replay of five venues", "times real time", simulated / hour, at_least=50.0),
+            Aim("replay of five venues", "times real time", recorded / took, at_least=50.0),
             Aim("differences", "", float(sum(p.differences for p in (fast, *slow.values()))), at_most=0.0),
         ],
     )
@@ -141,6 +144,10 @@ def _simulated(place: Bench, seconds: float) -> dict[str, Played]:
 
 
 def _played(run: Run) -> Played:
+    return min((_play(run) for _ in range(REPLAYS)), key=lambda played: played.took)
+
+
+def _play(run: Run) -> Played:
     begin = time.perf_counter()
     score = Player(run.header).play(run.records())
     return Played(score.seconds, time.perf_counter() - begin, score.frames, score.differences)
