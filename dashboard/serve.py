@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from socket import AF_INET, AF_INET6, socket
+from socket import AF_INET, AF_INET6, SO_SNDBUF, SOL_SOCKET, socket
 from socket import create_server as listen
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS: Final = 64
 FIRST_REQUEST_S: Final = 10.0
+SEND_BUFFER: Final = 65_536
 ADDRESS_IN_USE: Final = 98
 """errno of Linux."""
 
@@ -31,6 +32,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
+        # The kernel would grow this to megabytes for a peer that does not read, and hide for a minute that it does not.
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         inner: Any = self.app
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
