@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import msgpack
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from bus import wire
 from bus.errors import WireError
-from bus.events import EVENT_TYPES, BusEvent, Trust
+from bus.events import EVENT_TYPES, LOG_KINDS, BusEvent, Trust
 from tests.bus import samples
 
 SIMPLE: dict[object, st.SearchStrategy[Any]] = {
@@ -164,3 +166,23 @@ GOLDEN: list[tuple[BusEvent | bytes, str]] = [
 def test_bytes_are_those_of_the_document(made: BusEvent | bytes, golden: str) -> None:
     data = made if isinstance(made, bytes) else wire.encode_payload(made)
     assert data.hex() == golden.replace(" ", "")
+
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "wire.md").read_text()
+
+
+@pytest.mark.parametrize("golden", [golden for _, golden in GOLDEN])
+def test_the_document_shows_these_bytes(golden: str) -> None:
+    assert f"```\n{golden}\n```" in DOCUMENT
+
+
+@pytest.mark.parametrize("event", EVENT_TYPES.values(), ids=EVENT_TYPES)
+def test_the_document_names_every_field_in_order(event: type[BusEvent]) -> None:
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith(f"| `{event.kind}` |"))
+    _, _, group, fields, _ = row.split("|")
+    assert group.strip() == ("log" if event.kind in LOG_KINDS else "state")
+    documented = [field.strip() for field in re.sub(r"\{.*?\}", "map", fields).split(",")]
+    expected = msgspec.structs.fields(event)
+    assert [field.split()[0] for field in documented] == [field.name for field in expected]
+    assert ["=" in field for field in documented] == [not field.required for field in expected]
+    assert ["?" in field for field in documented] == [type(None) in get_args(field.type) for field in expected]
