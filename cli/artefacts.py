@@ -36,7 +36,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return _json(path, msgspec.json.Decoder(dict[str, Any]))
 
 
-def read(folder: Path, *, demanded: tuple[str, ...] = (TELEMETRY,)) -> Inputs:
+def read(folder: Path, *, demanded: tuple[str, ...] = (TELEMETRY,), kind: type[Scan] = Scan) -> Inputs:
     """Read a run, each file in one pass. Raises ArtefactError for a broken file or a demanded one that is missing."""
     if not folder.is_dir():
         raise ArtefactError(f"no such directory: {folder}")
@@ -45,7 +45,7 @@ def read(folder: Path, *, demanded: tuple[str, ...] = (TELEMETRY,)) -> Inputs:
             raise ArtefactError(f"missing required file: {folder / name}")
     manifest = read_manifest(folder)
     whole = _is_whole(manifest)
-    inputs = Inputs(_scan(folder / TELEMETRY, manifest, whole_run=whole), manifest=manifest)
+    inputs = Inputs(_scan(folder / TELEMETRY, manifest, kind, whole_run=whole), manifest=manifest)
     if (folder / RUN_LOG).is_file():
         inputs.log = LogScan(whole_run=whole)
         _feed(inputs.log, folder / RUN_LOG)
@@ -63,9 +63,9 @@ def _is_whole(manifest: dict[str, Any]) -> bool:
     return bool(manifest.get("processes", "own") == "own")
 
 
-def _scan(path: Path, manifest: dict[str, Any], *, whole_run: bool) -> Scan:
+def _scan(path: Path, manifest: dict[str, Any], kind: type[Scan], *, whole_run: bool) -> Scan:
     tick_ms = manifest.get("settings", {}).get("runner", {}).get("tick_ms", 250)
-    scan = Scan(whole_run=whole_run, tick_ms=tick_ms)
+    scan = kind(whole_run=whole_run, tick_ms=tick_ms)
     try:
         with path.open("rb") as file:
             scan.feed(file)

@@ -14,6 +14,8 @@ COMMANDS: Final = {
     "doctor": "cli.doctor:doctor",
     "soak": "cli.soak:soak",
     "report": "cli.report:report",
+    "compare": "cli.compare:compare",
+    "chaos": "cli.chaos:chaos",
     "replay": "cli.capture.replay:replay",
     "capture": "cli.capture.command:capture",
 }

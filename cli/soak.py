@@ -54,7 +54,7 @@ def soak(
         minutes=minutes,
         mode=mode,
         connectors=connectors or settings.enabled,
-        settings=_tree(settings, mode),
+        settings=operator_settings(settings, mode),
         label=label,
         scenario=str(Path(scenario).resolve()) if scenario and scenario != "storm" else scenario,
         command=tuple(sys.argv),
@@ -92,7 +92,8 @@ def examined(order: Order, settings: Settings) -> list[Check]:
     return for_soak(order, settings)
 
 
-def _tree(settings: Settings, mode: str) -> dict[str, Any]:
+def operator_settings(settings: Settings, mode: str) -> dict[str, Any]:
+    """The settings in use, as an order carries them."""
     tree: dict[str, Any] = msgspec.to_builtins(settings)
     if mode == "attach":
         # The keeper finds the running plane by where its directories are, wherever it is itself.

@@ -132,6 +132,7 @@ class Runner(msgspec.Struct, gc=False):
 class System(msgspec.Struct, gc=False):
     """Once a second, of everything but venues."""
 
+    window_ms: int | None = None
     processes: dict[str, Process] = {}
     delivery: Delivery = msgspec.field(default_factory=Delivery)
     runner: Runner = msgspec.field(default_factory=Runner)
