@@ -76,17 +76,13 @@ def _venue(name: str, venue: VenueScan, inputs: Inputs) -> VenueFacts:
         hops_us={hop: list(values) for hop, values in venue.hops.run.items() if values is not None},
         skew_ms=None
         if skew.last is None
-        else {"lowest": _lowest(venue), "highest": skew.highest or 0, "last": skew.last},
+        else {"lowest": skew.lowest or 0, "highest": skew.highest or 0, "last": skew.last},
         reconnects={reason: count for reason, count in sorted(reconnects.items()) if count},
         events=dict(events),
         events_per_s=round(sum(events.values()) / seen_ms * 1_000, 2) if seen_ms and events else None,
         late=venue.late.grown.get("late", 0),
         markets=[_market(market, about, seen_ms) for market, about in venue.markets.items()],
     )
-
-
-def _lowest(venue: VenueScan) -> float:
-    return min(bucket.lowest for bucket in venue.skew.buckets.values())
 
 
 def _market(name: str, market: MarketScan, seen_ms: float) -> MarketFacts:

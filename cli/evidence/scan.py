@@ -51,6 +51,12 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     market: str | None = None
 
 
+def _count(counts: dict[int, int], value: float) -> None:
+    """``Tally.add``, for the hot path: most ages are small whole numbers already."""
+    key = value if value.__class__ is int and -EXACT_BELOW < value < EXACT_BELOW else whole(value)
+    counts[key] = counts.get(key, 0) + 1
+
+
 class MarketScan:
     """One market over the run."""
 
@@ -66,10 +72,10 @@ class MarketScan:
 
     def tick(self, market: Market, dt_ms: float) -> None:
         """One tick that lasted so long."""
-        for value, counts in ((market.age_ms, self.age.counts), (market.age_event_ms, self.event_age.counts)):
-            if value is not None:
-                key = value if value.__class__ is int and -EXACT_BELOW < value < EXACT_BELOW else whole(value)
-                counts[key] = counts.get(key, 0) + 1
+        if market.age_ms is not None:
+            _count(self.age.counts, market.age_ms)
+        if market.age_event_ms is not None:
+            _count(self.event_age.counts, market.age_event_ms)
         state = market.state or UNKNOWN
         self.state_ms[state] = self.state_ms.get(state, 0.0) + dt_ms
         if market.trusted:
@@ -101,22 +107,25 @@ class VenueScan:
         self.events = Increase(whole=whole_run)
         self.late = Increase(whole=whole_run)
         self.markets: dict[str, MarketScan] = {}
-        self._aged = False
+        self._silent = False
 
     def ages(self, age: float | None, event_age: float | None, at_ms: float) -> None:
         """Both ages of one tick."""
         if age is not None:
-            self._aged = True
-            self.age.add(age)
+            _count(self.age.counts, age)
             self.series.add(at_ms, age)
         if event_age is not None:
-            self.event_age.add(event_age)
+            _count(self.event_age.counts, event_age)
 
     def silence(self, silent_ms: float | None) -> None:
         """Time without news at this tick; an unknown one is no silence yet."""
-        if silent_ms is not None:
-            for plateau in self.plateaus.values():
-                plateau.tick(silent_ms)
+        if silent_ms is None:
+            return
+        if silent_ms < PLATEAUS_MS[0] and not self._silent:
+            return
+        self._silent = silent_ms >= PLATEAUS_MS[0]
+        for plateau in self.plateaus.values():
+            plateau.tick(silent_ms)
 
     def state(self, venue: Venue, at_ms: float, wall_ms: float, dt_ms: float) -> str:
         """What the venue is at this tick. Gives what is wrong with it, empty when nothing is."""
@@ -128,7 +137,7 @@ class VenueScan:
         else:
             wrong = _wrong(venue, state)
         self.trouble.set(wrong, wall_ms)
-        if venue.skew_ms is not None:
+        if venue.skew_ms is not None and venue.skew_ms != self.skew.last:
             self.skew.add(at_ms, venue.skew_ms)
         for name, market in venue.markets.items():
             scan = self.markets.get(name)

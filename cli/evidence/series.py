@@ -19,13 +19,6 @@ class Bucket(msgspec.Struct, gc=False):
     total: float
     count: int
 
-    def add(self, value: float) -> None:
-        """One value."""
-        self.lowest = min(self.lowest, value)
-        self.highest = max(self.highest, value)
-        self.total += value
-        self.count += 1
-
     def join(self, other: Bucket) -> None:
         """All of another."""
         self.lowest = min(self.lowest, other.lowest)
@@ -37,37 +30,48 @@ class Bucket(msgspec.Struct, gc=False):
 class Series:
     """Values by time since the beginning of the run, in ms. Where nothing was added there is nothing."""
 
-    __slots__ = ("buckets", "count", "first", "highest", "last", "total", "width_ms")
+    __slots__ = ("buckets", "first", "last", "width_ms")
 
     def __init__(self) -> None:
         self.buckets: dict[int, Bucket] = {}
         self.width_ms = FIRST_BUCKET_MS
         self.first: float | None = None
         self.last: float | None = None
-        self.highest: float | None = None
-        self.total = 0.0
-        self.count = 0
 
     def add(self, at_ms: float, value: float) -> None:
-        """One value at a time."""
+        """One value at a time. The hottest place of a report, so it is written out."""
         key = int(at_ms // self.width_ms)
         bucket = self.buckets.get(key)
-        if bucket is not None:
-            bucket.add(value)
-        else:
+        if bucket is None:
             self.buckets[key] = Bucket(value, value, value, 1)
             if len(self.buckets) > MAX_BUCKETS:
                 self._widen()
-        self.first = value if self.first is None else self.first
+            if self.first is None:
+                self.first = value
+        else:
+            if value < bucket.lowest:
+                bucket.lowest = value
+            elif value > bucket.highest:
+                bucket.highest = value
+            bucket.total += value
+            bucket.count += 1
         self.last = value
-        self.highest = value if self.highest is None else max(self.highest, value)
-        self.total += value
-        self.count += 1
+
+    @property
+    def highest(self) -> float | None:
+        """Of all values."""
+        return max((bucket.highest for bucket in self.buckets.values()), default=None)
+
+    @property
+    def lowest(self) -> float | None:
+        """Of all values."""
+        return min((bucket.lowest for bucket in self.buckets.values()), default=None)
 
     @property
     def mean(self) -> float | None:
         """Of all values."""
-        return self.total / self.count if self.count else None
+        count = sum(bucket.count for bucket in self.buckets.values())
+        return sum(bucket.total for bucket in self.buckets.values()) / count if count else None
 
     def highs(self) -> list[tuple[float, float]]:
         """Middle of each bucket in ms and its highest value, in time order."""
