@@ -336,6 +336,15 @@ def channel_of(frame: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
+def well_formed(frame: bytes) -> bool:
+    """Whether a frame is whole JSON, so that it is what the venue meant to send."""
+    try:
+        msgspec.json.decode(frame)
+    except _BAD:
+        return False
+    return True
+
+
 def channel_in(message: str) -> str | None:
     """The channel that a refusal quotes, if it quotes one."""
     found = _QUOTED.search(message)

@@ -300,9 +300,11 @@ class Lighter:
         return self._armed(effects + self._mend(now), now)
 
     def _spoilt(self, frame: bytes, now: Now) -> Effects:
-        """A frame that cannot be read may have been a difference: of the book it names, or else of any."""
+        """A frame that cannot be read may have been a difference: of the book it names, or, mangled, of any."""
         channel = messages.channel_of(frame)
         effects: Effects = []
+        if channel is None and messages.well_formed(frame):
+            return effects
         for market in self._markets.values():
             if market.nonce is not None if channel is None else market.channel("order_book") == channel:
                 effects += self._rebuild(market, Reason.PARSE_ERROR, "a frame of it could not be read", now)

@@ -306,11 +306,18 @@ def test_a_bad_frame_of_a_book_not_ours_leaves_the_books_alone() -> None:
     assert set(drive.trust.values()) == {Trust.LIVE}
 
 
-@pytest.mark.parametrize("frame", [b"", b"[]", b'"text"', b"\xff\xfe", b'{"type":"pong","x":' + b"[" * 100_000])
+@pytest.mark.parametrize("frame", [b"", b"nonsense", b"\xff\xfe", b'{"type":"pong","x":' + b"[" * 100_000])
 def test_garbage_is_rejected_and_the_books_are_rebuilt(frame: bytes) -> None:
     drive = Drive().live()
     assert len(rejected(drive.frame(frame))) == 1
     assert set(drive.trust.values()) == {Trust.RESYNC}
+
+
+@pytest.mark.parametrize("frame", [b"[]", b'"text"', b'{"hello":1}', b"17"])
+def test_whole_json_that_is_no_frame_is_rejected_and_no_book_suffers(frame: bytes) -> None:
+    drive = Drive().live()
+    assert len(rejected(drive.frame(frame))) == 1
+    assert set(drive.trust.values()) == {Trust.LIVE}
 
 
 def test_a_binary_frame_is_rejected() -> None:
