@@ -93,6 +93,11 @@ function broke(chain, why) {
   chain.restoring = false;
 }
 
+// A whole book says everything, so messages missing before it need no healing; they are told all the same.
+function skipped(chain, seq) {
+  if (chain.last && seq > chain.last + 1) say("lost", chain, { why: `${chain.last + 1}-${seq - 1} are missing` });
+}
+
 function needed(chain) {
   chain.need = true;
   ask();
@@ -125,6 +130,7 @@ function received(chain, kind, { epoch, seq }, payload) {
   if (!sameRun(chain, epoch)) return;
   if (kind === "book") {
     if (!chain.broken && !chain.restoring && seq <= chain.last) return;
+    if (!chain.broken && !chain.restoring) skipped(chain, seq);
     chain.held = [];
     chain.broken = chain.restoring = false;
     apply(chain, kind, seq, payload);
@@ -147,7 +153,10 @@ function restore(chain, kind, { epoch, seq }, payload) {
   if (!sameRun(chain, epoch)) return;
   chain.answered = true;
   if (kind === "book" ? chain.broken || seq > chain.last : !chain.broken && seq === chain.last + 1) {
-    if (kind === "book") Object.assign(chain, { broken: false, restoring: true });
+    if (kind === "book") {
+      if (!chain.broken) skipped(chain, seq);
+      Object.assign(chain, { broken: false, restoring: true });
+    }
     apply(chain, kind, seq, payload);
   } else if (kind === "delta" && !chain.broken && seq > chain.last + 1) {
     broke(chain, "a hole in the answer");
