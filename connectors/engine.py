@@ -12,20 +12,19 @@ from random import Random
 from typing import Any, Final
 
 from bus.counters import Counter, Counters
-from bus.events import NO_MARKET, Bbo, Book, Delta, Instrument, Reason, Reconnect, State, Status, Trade
+from bus.events import Bbo, Book, Delta, Instrument, Reason, Reconnect, State, Trade, Trust
 from bus.settings import Venue as VenueSettings
 from connectors import effects as fx
-from connectors.backoff import HEALTHY_NS
-from connectors.budget import Window
+from connectors.backoff import CAP_NS, FIRST_NS, HEALTHY_NS
 from connectors.drift import Drift
 from connectors.effects import Effect, Effects, Fetch, Now, Refusal, Reply
 from connectors.feed import Rebuilds, SeenTrades
 from connectors.generation import Generation
-from connectors.health import Health
 from connectors.limits import Limits
-from connectors.links import REJECT_LIMIT, Link, Phase
+from connectors.links import Link, Phase
 from connectors.ports import Ports
-from connectors.venue import Budget, Context, Factory, VenueSpec
+from connectors.teller import Teller, Why, cause
+from connectors.venue import Context, Factory, VenueSpec
 
 MS: Final = 1_000_000
 REFRESH_NS: Final = 1 * MS
@@ -33,10 +32,7 @@ REFRESH_NS: Final = 1 * MS
 DOWN_AFTER: Final = 3
 """Failed attempts in a row after which a market without a live book is called down."""
 JUDGE_NS: Final = 100 * MS  # between two looks at one market's lag: a look costs a microsecond, drift takes seconds
-SAMPLES_PER_MINUTE: Final = 5
-SAMPLE_BYTES: Final = 300
 _PRICED: Final = (Book, Delta, Bbo)
-TROUBLE: Final = frozenset({State.STALE, State.RECOVERING, State.DOWN})
 
 
 class Engine:
@@ -58,10 +54,12 @@ class Engine:
         self._by_key: dict[str, tuple[Generation, Link]] = {}
         self._drift = Drift(spec.drift_ns)
         self._refreshed = 0
-        self._samples = Window(Budget(SAMPLES_PER_MINUTE, HEALTHY_NS))
         self.active: Generation
         self.standby: Generation | None = None
-        self.health: Health
+        self.teller: Teller
+        self.heeds_protocol = True
+        """Whether the protocol's own deadlines count; off only to prove that the layers above them do their work."""
+        self._let_in_at = 0
         self.watch: Callable[[Engine, Now], None] | None = None
         """Periodic supervision, see ``connectors/watch.py``; without it only the protocol's own deadlines act."""
         self.watch_at = 0
@@ -80,9 +78,7 @@ class Engine:
     def start(self, now: Now) -> None:
         """Process start."""
         self.watch_at = now.mono
-        self.health = Health(self.settings.markets, now)
-        for market, status in self.health.all():
-            self.ports.publish(market, status, now)
+        self.teller = Teller(self.ports, self.settings.markets, now)
         self.active = self.new_generation(now, standby=False)
         self._run(self.active, None, self.active.protocol.start(now), now)
         self.refresh(now)
@@ -94,9 +90,9 @@ class Engine:
             return
         generation, link = found
         link.opened(now, self.limits.session_budget())
-        self._log("info", "connected", conn=link.conn, url=link.url)
+        self.teller.line("info", "connected", now, conn=link.conn, url=link.url)
         if generation is self.active:
-            self._move(self._not_live(), State.SYNCING, "connected", "", now)
+            self.teller.move(self._not_live(), State.SYNCING, "connected", "", now)
         self._run(generation, link.conn, generation.protocol.opened(link.conn, now), now)
         self.refresh(now)
 
@@ -109,7 +105,8 @@ class Engine:
         self.counters.add(Counter.CONNECT_FAILURES)
         if held := self.limits.refused(refusal.status, refusal.headers, now):
             self._log("warning", "connects_held", status=refusal.status, wait_s=held / 1e9)
-        self._plan(generation, link, refusal.reason, refusal.detail, now)
+        wait = link.lost(now, not_before=self.limits.connects_held_until)
+        self._left(generation, link, refusal.reason, refusal.detail, wait, now)
         self._run(generation, link.conn, generation.protocol.refused(link.conn, refusal, now), now)
         self.refresh(now)
 
@@ -130,6 +127,8 @@ class Engine:
         if link.first_data is None:
             link.first_data = now.mono
             self.limits.breaker.answered()
+            if link.failures:
+                self._let_in(now)
         elif link.failures and now.mono - link.first_data >= HEALTHY_NS:
             self._proven(link)
         rejects = link.rejects
@@ -165,13 +164,14 @@ class Engine:
             self._log("warning", "clock_jump", by_s=step / 1e9)
         for generation in self.generations():
             due = generation.protocol.deadline
-            if due is not None and due <= now.mono:
+            if due is not None and due <= now.mono and self.heeds_protocol:
                 self._run(generation, None, generation.protocol.woken(now), now)
             for link in list(generation.links.values()):
                 self._pump(generation, link, now)
                 if link.phase is Phase.WAITING and link.retry_at <= now.mono:
                     self._attempt(generation, link, now)
         self._pump_rest(now)
+        self.teller.flush(now)
         if self.watch is not None and self.watch_at <= now.mono:
             self.watch(self, now)
         self.refresh(now)
@@ -182,6 +182,12 @@ class Engine:
             for link in generation.open_links():
                 self.give_up(generation, link, Reason.COMMANDED, "by an operator", now)
         self.refresh(now)
+
+    def stop(self, now: Now) -> None:
+        """Take back what is live: nobody will confirm it any more."""
+        for link in self.active.open_links():
+            closed = self.active.protocol.closed(link.conn, now)
+            self._run(self.active, link.conn, closed, now, ("stopped", "by an operator"))
 
     def generations(self) -> list[Generation]:
         """The one on air, and the standby if there is one."""
@@ -214,7 +220,7 @@ class Engine:
         for market, event in cache.full():
             self.ports.publish(market, event, now)
             if isinstance(event, Book):
-                self._statuses(self.health.book(market, event.trust, "takeover", now), now)
+                self.teller.book(market, event.trust, ("takeover", ""), now)
 
     def replace_active(self, now: Now) -> None:
         """Start again from nothing: for when nothing of the generation on air is worth keeping."""
@@ -232,14 +238,15 @@ class Engine:
         self._drift.forget(link.key)
         self._by_key.pop(link.key, None)
 
-    def _run(self, generation: Generation, conn: str | None, effects: Effects, now: Now) -> None:
+    def _run(self, made: Generation, conn: str | None, effects: Effects, now: Now, why: Why | None = None) -> None:
         for effect in effects:
-            if type(effect) is fx.Emit:
-                self._emit(generation, conn, effect, now)
-            else:
-                self._performers[type(effect)](generation, effect, now)
+            if type(effect) is not fx.Emit:
+                self._performers[type(effect)](made, effect, now)
+            elif self._emit(made, conn, effect, now):
+                self._turned(made, conn, effect, why or cause(effects, effect), now)
 
-    def _emit(self, generation: Generation, conn: str | None, effect: fx.Emit, now: Now) -> None:
+    def _emit(self, generation: Generation, conn: str | None, effect: fx.Emit, now: Now) -> bool:
+        """Publish, or hold back. Whether it turned the trust of a market's book."""
         market, event = effect.market, effect.event
         on_air = generation.cache is None
         if on_air or type(event) is Trade:
@@ -248,13 +255,21 @@ class Engine:
             generation.cache.absorb(market, event)
         if isinstance(event, _PRICED):
             view = generation.view(market)
-            if not isinstance(event, Bbo) and view.turned(conn, event, now) and on_air:
-                self._statuses(self.health.book(market, event.trust, "book", now), now)
+            turned = not isinstance(event, Bbo) and view.turned(conn, event, now)
             if conn is not None and now.mono >= view.judge_at and event.venue_ns is not None:
                 view.judge_at = now.mono + JUDGE_NS
                 self._judge_drift(generation, conn, market, event.venue_ns, now)
-        elif isinstance(event, Instrument):
+            return turned
+        if isinstance(event, Instrument):
             generation.listed(market, event)
+        return False
+
+    def _turned(self, generation: Generation, conn: str | None, effect: fx.Emit, why: Why, now: Now) -> None:
+        trust = generation.view(effect.market).trust
+        if trust is Trust.LIVE and (link := generation.links.get(conn or "")) is not None:
+            link.fruitless = 0
+        if trust is not None and generation.cache is None:
+            self.teller.book(effect.market, trust, why, now)
 
     def _send(self, generation: Generation, effect: fx.Send, now: Now) -> None:
         link = generation.links.get(effect.conn)
@@ -288,31 +303,20 @@ class Engine:
             generation.links[wish.conn] = link
             self._by_key[link.key] = (generation, link)
             self._attempt(generation, link, now)
-        elif link.url != wish.url or link.headers != wish.headers:
-            link.url, link.headers = wish.url, wish.headers
-            if link.phase is not Phase.WAITING:
-                self.ports.drop(link.key)
-                link.phase, link.retry_at = Phase.WAITING, now.mono
+        elif link.redirected(wish.url, wish.headers, now):
+            self.ports.drop(link.key)
 
     def _reject(self, generation: Generation, effect: fx.Reject, now: Now) -> None:
         self.counters.add(Counter.BAD_FRAMES)
-        if self._samples.wait_ns(now.mono) == 0:
-            self._samples.take(now.mono)
-            sample = effect.sample[:SAMPLE_BYTES].decode(errors="backslashreplace")
-            self._log("warning", "bad_frame", conn=effect.conn, problem=effect.problem, sample=sample)
+        self.teller.rejected(effect, now)
         link = generation.links.get(effect.conn)
-        if link is not None:
-            link.rejects += 1
-            if link.rejects >= REJECT_LIMIT and link.phase is Phase.OPEN:
-                detail = f"{link.rejects} bad frames in a row, last: {effect.problem}"
-                self.give_up(generation, link, Reason.DECODE_FAIL_LOOP, detail, now)
+        if link is not None and (detail := link.rejected(effect.problem)):
+            self.give_up(generation, link, Reason.DECODE_FAIL_LOOP, detail, now)
 
     def _judge_drift(self, generation: Generation, conn: str, market: str, venue_ns: int, now: Now) -> None:
         link = generation.links.get(conn)
-        if link is None:
-            return
-        behind = self._drift.observe(link.key, market, venue_ns, now)
-        if behind is not None and link.phase is Phase.OPEN:
+        behind = None if link is None else self._drift.observe(link.key, market, venue_ns, now)
+        if link is not None and behind is not None and link.phase is Phase.OPEN:
             self.give_up(generation, link, Reason.DRIFT, f"{market} fell {behind / 1e9:.1f} s behind", now)
 
     def _attempt(self, generation: Generation, link: Link, now: Now) -> None:
@@ -324,31 +328,36 @@ class Engine:
         self.counters.add(Counter.CONNECTS)
         link.phase, link.opened_at = Phase.CONNECTING, now.mono
         if generation is self.active:
-            self._move(self.settings.markets, State.CONNECTING, "start", "", now)
+            self.teller.move(self.settings.markets, State.CONNECTING, "start", "", now)
         self.ports.connect(link.key, link.url, link.headers)
 
     def give_up(self, generation: Generation, link: Link, reason: Reason, detail: str, now: Now) -> None:
         """Leave an open session for a counted reason and plan the next; the protocol hears ``closed`` at once."""
         self.ports.drop(link.key)
         self._drift.forget(link.key)
-        self._plan(generation, link, reason, detail, now)
-        self._run(generation, link.conn, generation.protocol.closed(link.conn, now), now)
-
-    def _plan(self, generation: Generation, link: Link, reason: Reason, detail: str, now: Now) -> None:
         wait = link.lost(now, not_before=self.limits.connects_held_until)
-        breaker = self.limits.breaker
-        breaker.limit = 3 * max(2, len(generation.links))
-        if link.failures > 1 and breaker.failed(now.mono):
+        # First what may not be used any more, then why.
+        self._run(generation, link.conn, generation.protocol.closed(link.conn, now), now, (reason.value, detail))
+        self._left(generation, link, reason, detail, wait, now)
+
+    def _left(self, generation: Generation, link: Link, reason: Reason, detail: str, wait: int, now: Now) -> None:
+        if link.failures > 1 and (pause := self.limits.failed(len(generation.links), now)):
             self.counters.add(Counter.BREAKER_OPENINGS)
-            self._log("warning", "breaker_open", pause_s=((breaker.open_until or 0) - now.mono) / 1e9)
+            self._log("warning", "breaker_open", pause_s=pause / 1e9)
         count = self.counters.add_label(f"reconnect.{reason}")
-        event = Reconnect(link.conn, reason, count, detail, wait // MS)
-        self.ports.publish(NO_MARKET, event, now)
-        self._log(
-            "warning", "reconnect", conn=link.conn, reason=reason.value, count=count, detail=detail, wait_ms=wait // MS
-        )
-        if generation is self.active and link.failures >= DOWN_AFTER:
-            self._move(self._not_live(), State.DOWN, reason, detail, now)
+        self.teller.left(Reconnect(link.conn, reason, count, detail, wait // MS), now)
+        if generation is self.active and link.fruitless >= DOWN_AFTER:
+            fed = [market for market in self._not_live() if generation.view(market).feeding in {None, link.conn}]
+            self.teller.move(tuple(fed), State.DOWN, reason, detail, now)
+
+    def _let_in(self, now: Now) -> None:
+        """A venue that was away sends data again: the other links need not wait. Not often, for it may keep failing."""
+        if now.mono < self._let_in_at:
+            return
+        self._let_in_at = now.mono + CAP_NS
+        soon = max(self.limits.connects_held_until, now.mono + int(self._rng.uniform(0.0, FIRST_NS)))
+        for generation in self.generations():
+            generation.let_in(soon)
 
     def _proven(self, link: Link) -> None:
         link.failures = 0
@@ -374,27 +383,18 @@ class Engine:
     def refresh(self, now: Now) -> None:
         """Work out ``deadline`` anew; the shell calls it before it waits."""
         self._refreshed = now.mono
-        times = [self.watch_at if self.watch is not None else None, self.limits.deadline(now)]
+        times = [self.watch_at if self.watch is not None else None, self.limits.deadline(now), self.teller.deadline]
         for generation in self.generations():
             times.extend(generation.deadlines(self.limits, now))
+            times.append(generation.protocol.deadline if self.heeds_protocol else None)
         self.deadline = min((time for time in times if time is not None), default=None)
 
     def call_down(self, now: Now) -> None:
         """Recovery has taken longer than its budget."""
-        self._move(self._not_live(), State.DOWN, "recovery_budget", "", now)
+        self.teller.move(self._not_live(), State.DOWN, "recovery_budget", "", now)
 
     def _not_live(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.settings.markets) - self.active.live))
-
-    def _move(self, markets: tuple[str, ...], state: State, reason: str, detail: str, now: Now) -> None:
-        self._statuses(self.health.move(markets, state, reason, detail, now), now)
-
-    def _statuses(self, found: list[tuple[str, Status]], now: Now) -> None:
-        for market, status in found:
-            self.ports.publish(market, status, now)
-            fields = self.health.line(market, status)
-            if fields is not None:
-                self.ports.log("warning" if status.state in TROUBLE else "info", status.state.value, fields)
 
     def _log(self, level: str, event: str, **fields: object) -> None:
         self.ports.log(level, event, fields)

@@ -79,9 +79,15 @@ class Generation:
         """Monotonic ns when the oldest session began."""
         return min((link.opened_at for link in self.open_links()), default=None)
 
+    def let_in(self, soon: int) -> None:
+        """Links that wait for longer try at this time."""
+        for link in self.links.values():
+            if link.phase is Phase.WAITING:
+                link.retry_at = min(link.retry_at, soon)
+
     def deadlines(self, limits: Limits, now: Now) -> list[int | None]:
-        """When anything of it is next due: the protocol, retries, sends held back by the message budget."""
-        times = [self.protocol.deadline]
+        """When a retry of it is due, or a send held back by the message budget."""
+        times: list[int | None] = []
         for link in self.links.values():
             if link.phase is Phase.WAITING:
                 times.append(link.retry_at)

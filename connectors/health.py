@@ -27,9 +27,13 @@ ALLOWED: Final[dict[State, frozenset[State]]] = {
     State.LIVE: frozenset({State.STALE, State.RECOVERING}),
     State.STALE: frozenset({State.LIVE, State.RECOVERING, State.DOWN}),
     State.RECOVERING: frozenset({State.LIVE, State.STALE, State.DOWN}),
-    State.DOWN: frozenset({State.SYNCING, State.RECOVERING, State.LIVE}),
+    State.DOWN: frozenset({State.LIVE}),
 }
-"""Every transition there is. ``live`` is reached from anywhere by one event: a live book."""
+"""Every transition there is. ``live`` is reached from anywhere by one event: a live book.
+
+``down`` is left in no other way: being connected once more, for the fifth time, is no news.
+"""
+_STATES: Final = {Trust.LIVE: State.LIVE, Trust.STALE: State.STALE, Trust.RESYNC: State.RECOVERING}
 
 _SEVERITY: Final = {
     State.LIVE: 0,
@@ -73,15 +77,10 @@ class Health:
             for market, entry in self._entries.items()
         ]
 
-    def book(self, market: str, trust: Trust, reason: str, now: Now) -> list[tuple[str, Status]]:
+    def book(self, market: str, trust: Trust, reason: str, detail: str, now: Now) -> list[tuple[str, Status]]:
         """A book event with this trust is being published. ``rest`` leaves the state as it is: no continuity."""
-        if trust is Trust.LIVE:
-            return self.move((market,), State.LIVE, "snapshot", "", now)
-        if trust is Trust.STALE:
-            return self.move((market,), State.STALE, reason, "", now)
-        if trust is Trust.RESYNC:
-            return self.move((market,), State.RECOVERING, reason, "", now)
-        return []
+        state = _STATES.get(trust)
+        return [] if state is None else self.move((market,), state, reason, detail, now)
 
     def move(
         self, markets: tuple[str, ...], state: State, reason: str, detail: str, now: Now

@@ -43,6 +43,11 @@ class Limits:
         self._connects.take(now.mono)
         return now.mono
 
+    def failed(self, links: int, now: Now) -> int:
+        """A connection failed again. For how many ns the breaker holds all back from now on, 0 when it does not."""
+        self.breaker.limit = 3 * max(2, links)
+        return (self.breaker.open_until or 0) - now.mono if self.breaker.failed(now.mono) else 0
+
     def refused(self, status: int | None, headers: Mapping[str, str], now: Now) -> int:
         """An upgrade was answered with this status: obey it. How long connects are held, in ns; 0 when they are not."""
         wait = self._wait(status, headers)
@@ -95,4 +100,4 @@ class Limits:
 
     def _wait(self, status: int | None, headers: Mapping[str, str]) -> int:
         asked = retry_after_ns(Reply(status, b"", headers))
-        return max(asked, self._spec.hold_statuses.get(status or 0, 0))
+        return asked or self._spec.hold_statuses.get(status or 0, 0)

@@ -37,6 +37,8 @@ class Link:
         self.retry_at = 0
         self.failures = 0
         """Attempts or short sessions in a row."""
+        self.fruitless = 0
+        """Those of them since a book was last live by it."""
         self.opened_at = 0
         self.last_rx = 0
         self.first_data: int | None = None
@@ -53,6 +55,23 @@ class Link:
         self.outgoing.clear()
         self.messages = messages
 
+    def rejected(self, problem: str) -> str | None:
+        """A frame could not be digested. Why the connection is to be given up, if it is."""
+        self.rejects += 1
+        if self.rejects < REJECT_LIMIT or self.phase is not Phase.OPEN:
+            return None
+        return f"{self.rejects} bad frames in a row, last: {problem}"
+
+    def redirected(self, url: str, headers: Mapping[str, str], now: Now) -> bool:
+        """It is wanted like this. Whether what it has or is making must be dropped, and is to be made anew now."""
+        if (self.url, self.headers) == (url, headers):
+            return False
+        self.url, self.headers = url, headers
+        if self.phase is Phase.WAITING:
+            return False
+        self.phase, self.retry_at = Phase.WAITING, now.mono
+        return True
+
     def healthy(self) -> bool:
         """Whether data has flowed for long enough to forget the past."""
         return self.first_data is not None and self.last_rx - self.first_data >= HEALTHY_NS
@@ -63,6 +82,7 @@ class Link:
             self.backoff.reset()
             self.failures = 0
         self.failures += 1
+        self.fruitless += 1
         self.phase = Phase.WAITING
         self.outgoing.clear()
         wait = max(self.backoff.delay_ns(), not_before - now.mono)

@@ -152,6 +152,10 @@ class RecordedEngine:
         self._tap.enter(capture.Woken(now.mono, now.wall))
         self._engine.woken(now)
 
+    def stop(self, now: Now) -> None:
+        """As the engine's; a capture ends before it."""
+        self._engine.stop(now)
+
     def command_reconnect(self, now: Now) -> None:
         """As ``Engine.command_reconnect``."""
         self._tap.enter(capture.Commanded(now.mono, now.wall))

@@ -220,8 +220,11 @@ class Shell:
 
     def _close(self) -> None:
         self._log.info("stopping")
+        self._engine.stop(now())
         for session in self._sessions.values():
             session.close()
+        # What was taken back just now goes out with it.
+        self._producer.attend()
         self._producer.close()
 
     # -- ports ----------------------------------------------------------------------------------------------------

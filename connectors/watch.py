@@ -72,7 +72,7 @@ class Watch(msgspec.Struct):
     def _recovery(self, engine: Engine, now: Now) -> None:
         """A venue that is connected and does not become whole is started anew beside the old, or instead of it."""
         lost = engine.active.known - engine.active.live
-        since = [engine.health.since_mono(market) for market in lost]
+        since = [engine.teller.health.since_mono(market) for market in lost]
         overdue = bool(since) and now.mono - min(since) > RECOVERY_NS
         if not overdue:
             if not lost:
@@ -104,7 +104,7 @@ class Watch(msgspec.Struct):
         oldest = engine.active.oldest_open()
         if age is None or oldest is None or now.mono - oldest < age or now.mono < self.rotate_at:
             return
-        if engine.health.state() is State.LIVE:
+        if engine.teller.health.state() is State.LIVE:
             self.rotate_at = now.mono + 2 * STANDBY_NS
             engine.ports.log("info", "rotation", {"age_s": (now.mono - oldest) / 1e9})
             engine.begin_standby(now)

@@ -55,7 +55,7 @@ def test_a_start_connects_and_a_book_makes_the_market_live() -> None:
     rig.engine.opened("1/main", at(1))
     rig.receive(rig.protocol.live(at(2)), 2)
     assert story(rig) == ["status init", "status connecting", "status syncing", "book live", "status live"]
-    assert rig.engine.health.state(NO_MARKET) is State.LIVE
+    assert rig.engine.teller.health.state(NO_MARKET) is State.LIVE
 
 
 def test_a_lost_connection_invalidates_before_anything_else_and_is_tried_again_with_backoff() -> None:
@@ -83,7 +83,7 @@ def test_backoff_grows_while_attempts_fail_and_resets_after_a_minute_of_healthy_
         now = rig.engine.deadline
         rig.engine.woken(at(now))
     assert waits == [0.25, 1, 2, 4, 8, 16, 30]
-    assert rig.engine.health.state(MARKET) is State.DOWN
+    assert rig.engine.teller.health.state(MARKET) is State.DOWN
     rig.engine.opened("1/main", at(now))
     for second in range(62):
         rig.receive(rig.protocol.live(at(now)), now + second * S)

@@ -36,22 +36,22 @@ def test_only_allowed_transitions_are_made_and_each_is_told(moves: list[tuple[st
 def test_the_venue_is_live_only_when_every_market_is() -> None:
     health = Health(MARKETS, NOW)
     health.move(MARKETS, State.SYNCING, "connected", "", NOW)
-    found = health.book("BTC-PERP", Trust.LIVE, "book", NOW)
+    found = health.book("BTC-PERP", Trust.LIVE, "book", "", NOW)
     assert [(market, status.state) for market, status in found] == [("BTC-PERP", State.LIVE)]
     later = Now(77, 2_000)
-    found = health.book("ETH-PERP", Trust.LIVE, "book", later)
+    found = health.book("ETH-PERP", Trust.LIVE, "book", "", later)
     assert [(market, status.state) for market, status in found] == [("ETH-PERP", State.LIVE), (NO_MARKET, State.LIVE)]
     assert health.since_mono() == 77
-    found = health.book("BTC-PERP", Trust.STALE, "market_stale", later)
+    found = health.book("BTC-PERP", Trust.STALE, "market_stale", "", later)
     assert [(market, status.state) for market, status in found] == [("BTC-PERP", State.STALE), (NO_MARKET, State.STALE)]
-    found = health.book("BTC-PERP", Trust.RESYNC, "seq_gap", later)
+    found = health.book("BTC-PERP", Trust.RESYNC, "seq_gap", "", later)
     assert found[0][1].reason == "seq_gap"
     assert health.state() is State.RECOVERING
 
 
 def test_a_book_by_rest_changes_no_state() -> None:
     health = Health(MARKETS, NOW)
-    assert health.book("BTC-PERP", Trust.REST, "book", NOW) == []
+    assert health.book("BTC-PERP", Trust.REST, "book", "", NOW) == []
 
 
 def test_the_log_says_how_long_a_market_was_not_live_and_leaves_out_what_the_venues_line_says() -> None:

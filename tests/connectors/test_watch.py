@@ -8,6 +8,7 @@ from bus.counters import Counter
 from bus.events import Book, Instrument, Reason, State, Trade, Trust
 from connectors.effects import Emit
 from connectors.engine import MS
+from connectors.health import Health
 from connectors.venue import VenueSpec
 from connectors.watch import RECOVERY_NS, STANDBY_NS, Watch
 from tests.connectors.doubles import MARKET, SPEC, FakeProtocol, Rig, S, at
@@ -79,7 +80,7 @@ def test_a_recovery_over_its_budget_is_called_down_and_started_from_nothing() ->
     assert "1/main" in made.ports.drops
     made.engine.opened("2/main", at(40 * S))
     made.receive(made.protocol.live(at(40 * S)), 40 * S, "2/main")
-    assert made.engine.health.state() is State.LIVE
+    assert made.engine.teller.health.state() is State.LIVE
 
 
 def test_restarts_from_nothing_come_less_and_less_often() -> None:
@@ -128,7 +129,7 @@ def test_one_sick_market_is_escalated_beside_the_healthy_ones() -> None:
     made.engine.settings = type(made.engine.settings)(
         ws_url="ws://venue", rest_url="http://venue", markets=(MARKET, "ETH-PERP")
     )
-    made.engine.health = type(made.engine.health)((MARKET, "ETH-PERP"), at(S))
+    made.engine.teller.health = Health((MARKET, "ETH-PERP"), at(S))
     run(made, 2 * S, 2 * RECOVERY_NS, frames="1/main")
     assert made.counters.get(Counter.ESCALATIONS) == 1
     assert made.engine.standby is not None

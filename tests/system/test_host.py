@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from bus.events import Trust
 from bus.settings import VENUES
-from cli.board import Board
+from cli.board import Board, Row
 from tests.conftest import Eventually
 from tests.system.conftest import Start, System
+from tests.system.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +28,11 @@ def gone(pid: int) -> bool:
         return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def down(system: System) -> Row | None:
+    """The venue that telemetry calls down."""
+    return next((row for row in system.look().rows() if row.state == "down"), None)
 
 
 def well(system: System, eventually: Eventually, within: float = 60.0) -> None:
@@ -74,3 +82,55 @@ def test_a_deleted_control_socket_is_bound_anew(start: Start, eventually: Eventu
     eventually(lambda: system.plane.supervisor.pid() == system.plane.pid, within=30)
     well(system, eventually)
     assert "its control socket is gone" in system.log("sentinel")
+
+
+def test_a_sentinel_that_hangs_is_found_and_replaced_by_the_runner(start: Start, eventually: Eventually) -> None:
+    system = start(venues=("aster",), settings={"sentinel": {"heartbeat_timeout_ms": 2_000}})
+    eventually(system.all_live)
+    pid = system.kill("sentinel:sentinel", signal.SIGSTOP)
+    eventually(partial(system.replaced, "sentinel:sentinel", pid), within=30)
+    assert f"pid={pid}" in system.log("runner")
+    pid = system.kill("runner:runner", signal.SIGSTOP)
+    eventually(partial(system.replaced, "runner:runner", pid), within=30)
+    well(system, eventually)
+
+
+def test_a_connector_that_is_gone_is_called_down_and_its_books_are_not_trusted(
+    start: Start, eventually: Eventually
+) -> None:
+    system = start(venues=("aster", "lighter"))
+    with Watcher(system.settings) as watcher:
+
+        def live(*venues: str) -> bool:
+            watcher.poll(0.05)
+            return all(watcher.live(venue) for venue in venues)
+
+        eventually(lambda: system.all_live() and live("aster", "lighter"))
+        os.kill(system.pid("sentinel:sentinel"), signal.SIGSTOP)
+        system.kill("connectors:aster", signal.SIGSTOP)
+        stopped = time.monotonic()
+        eventually(lambda: not live("aster"), within=30)
+        assert time.monotonic() - stopped < 10
+        row = eventually(lambda: down(system), within=30)
+        assert row is not None
+        assert (row.venue, row.reason) == ("aster", "no_heartbeat")
+        eventually(lambda: not {row.venue: row for row in system.look().rows()}["aster"].trusted, within=10)
+        assert live("lighter")
+
+
+def test_a_connector_that_is_stopped_takes_its_books_back_at_once(start: Start, eventually: Eventually) -> None:
+    system = start(venues=("aster", "lighter"))
+    with Watcher(system.settings) as watcher:
+
+        def live(venue: str) -> bool:
+            watcher.poll(0.05)
+            return watcher.live(venue)
+
+        eventually(lambda: live("aster") and live("lighter"))
+        system.plane.supervisor.stop("connectors:aster")
+        eventually(lambda: not live("aster"), within=2)
+        assert {trust for _, trust in watcher.markets["aster", "BTC-PERP"].lost} == {Trust.STALE}
+        row = eventually(lambda: down(system), within=30)
+        assert row is not None
+        assert (row.venue, row.reason) == ("aster", "process_stopped")
+        assert live("lighter")
