@@ -24,6 +24,7 @@ EXIT_SETTINGS: Final = 78
 """Exit code of a process that cannot use its settings (EX_CONFIG); supervisord does not respawn on it."""
 
 Millis = Annotated[int, Meta(ge=1, le=86_400_000)]
+Layer = Literal["protocol", "engine", "sentinel"]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +101,9 @@ class Venue(_Section, frozen=True):
         30_000
     )
     ping_interval_ms: Annotated[Millis, Meta(description="Between keepalives of ours.")] = 15_000
+    session_age_ms: Annotated[
+        int, Meta(ge=0, le=604_800_000, description="Age at which a connection is replaced; 0: as the venue asks.")
+    ] = 0
     transport: Annotated[Literal["v1", "v2"], Meta(description="Extended only: path streams (v1) or RPC (v2).")] = "v1"
     max_frame_bytes: Annotated[
         int, Meta(ge=65_536, le=268_435_456, description="Larger frames end the connection.")
@@ -184,6 +188,12 @@ class Record(_Section, frozen=True):
     ] = 500
 
 
+class Debug(_Section, frozen=True):
+    """Section ``[debug]``: for proving recovery, never for running."""
+
+    disable: Annotated[tuple[Layer, ...], Meta(description="Layers of recovery that do nothing.")] = ()
+
+
 def _live(ws_url: str, rest_url: str, stale_ms: int = 10_000) -> Venue:
     return Venue(ws_url=ws_url, rest_url=rest_url, stale_ms=stale_ms)
 
@@ -210,6 +220,7 @@ class Settings(_Section, frozen=True):
     runner: Runner = Runner()
     sentinel: Sentinel = Sentinel()
     dashboard: Dashboard = Dashboard()
+    debug: Debug = Debug()
     record: Record = Record()
     base: str = "."
     """Directory that relative paths are relative to: the settings file's."""

@@ -95,7 +95,11 @@ class Shell:
             )
             ports = self._recorder.ports(self)
         engine = Engine(spec, factory, self._settings, ports, self._counters, Random(seed))
-        engine.watch = Watch()
+        off = settings.debug.disable
+        engine.heeds_protocol = "protocol" not in off
+        engine.watch = None if "engine" in off else Watch()
+        if off:
+            self._log.warning("layers_disabled", layers=",".join(off))
         return engine if self._recorder is None else self._recorder.engine(engine)
 
     # -- the loop -------------------------------------------------------------------------------------------------

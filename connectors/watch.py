@@ -100,7 +100,7 @@ class Watch(msgspec.Struct):
                 engine.ports.log("warning", "standby_failed", {"live": sorted(standby.live)})
                 engine.end_standby()
             return
-        age = engine.spec.session_age_ns
+        age = engine.settings.session_age_ms * MS or engine.spec.session_age_ns
         oldest = engine.active.oldest_open()
         if age is None or oldest is None or now.mono - oldest < age or now.mono < self.rotate_at:
             return

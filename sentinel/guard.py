@@ -86,6 +86,8 @@ class Policy(msgspec.Struct, frozen=True):
     fatal_cooldown_ns: int
     exempt: frozenset[str]
     publisher: str = "publisher:publisher"
+    judges: bool = True
+    """Whether silent and old processes are ended; off only to prove what the other layers do without it."""
 
 
 class Program(msgspec.Struct):
@@ -173,7 +175,7 @@ class Guard:
     def aged(self, name: str, age_ns: int, now: int) -> list[Action]:
         """The runner says how long the venue of this connector has been without a usable market event."""
         program = self._programs.get(name)
-        if program is None or program.pid is None or program.kill_at is not None:
+        if program is None or program.pid is None or program.kill_at is not None or not self._policy.judges:
             return []
         if age_ns < self._policy.force_ns or now - program.since < self._policy.force_ns:
             return []
@@ -195,7 +197,7 @@ class Guard:
                     Tell(program.name, "revived", None, f"after FATAL, attempt {program.fatals}"),
                     Start(program.name),
                 ]
-        return actions + self._hung(now)
+        return actions + self._hung(now) if self._policy.judges else actions
 
     @property
     def deadline(self) -> int:

@@ -72,6 +72,7 @@ def policy(settings: Settings) -> Policy:
         budget_window_ns=section.budget_window_s * 1_000 * MS,
         fatal_cooldown_ns=section.fatal_cooldown_ms * MS,
         exempt=EXEMPT,
+        judges="sentinel" not in settings.debug.disable,
     )
 
 

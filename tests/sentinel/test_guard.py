@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,3 +208,13 @@ def test_no_order_of_facts_upsets_it_and_its_deadline_never_lies_behind_what_is_
         for action in guard.due(now):
             assert not isinstance(action, Kill) or action.pid in guard.pids
         assert guard.deadline > now
+
+
+def test_a_guard_that_does_not_judge_still_respawns_and_revives() -> None:
+    guard = Guard(msgspec.structs.replace(POLICY, judges=False), 0)
+    guard.running(ASTER, 1, 0)
+    assert live_on(guard, 300 * SECOND) == []
+    assert guard.aged(ASTER, 300 * SECOND, 300 * SECOND) == []
+    assert Poke(ASTER, 1) in guard.died(1, 300 * SECOND)
+    guard.fatal(ASTER, 301 * SECOND)
+    assert Start(ASTER) in [action for _, action in live_on(guard, 320 * SECOND, start=301 * SECOND)]
