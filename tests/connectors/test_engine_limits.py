@@ -80,10 +80,10 @@ def test_a_limiting_rest_answer_holds_rest_back_and_reaches_the_protocol() -> No
     call = Fetch("book", "http://venue/book")
     rig.engine.fetched("1", call, Reply(429, b"", {"retry-after": "5"}), at(1))
     assert ("fetched", "book") in rig.protocol.calls
-    assert rig.ports.said("rest_held")[0]["wait_s"] == 10.0
+    assert rig.ports.said("rest_held")[0]["wait_s"] == 5.0
     rig.receive([call], 2)
     assert rig.ports.fetches == []
-    rig.engine.woken(at(10 * S + 1))
+    rig.engine.woken(at(5 * S + 1))
     assert len(rig.ports.fetches) == 1
 
 
