@@ -57,6 +57,7 @@ def for_soak(order: Order, settings: Settings) -> list[Check]:
     folder = Path(order.out_dir)
     checks = [*machine(), *directories(settings, folder, order.minutes), disk.empty(folder)]
     checks += [disk.socket_paths("socket paths of the run", temporary_base() / f"{PREFIX}12345678" / "run")]
+    checks += [disk.hard_link("hard link of the run", temporary_base(), needed=True)]
     skews: dict[str, float] = {}
     if order.mode == "attach":
         checks.append(plane.attachable(settings))
@@ -85,6 +86,7 @@ def directories(settings: Settings, out_dir: Path, minutes: float) -> list[Check
         disk.temporary(out_dir, os.environ.get("TMPDIR")),
         disk.rename("rename", out_dir),
         disk.hard_link("hard link", out_dir),
+        disk.hard_link("hard link in the run directory", run_dir, needed=True),
         disk.socket_paths("socket paths", run_dir),
     ]
 

@@ -20,7 +20,8 @@ MB_A_MINUTE: Final = 4.0
 MIN_INODES: Final = 1_000
 IPC_LIMIT: Final = 107
 """Bytes of the path of a Unix socket (``sun_path`` has 108 with its end)."""
-SOCKETS: Final = ("bus/market_out", "supervisor.sock")
+SOCKETS: Final = ("bus/market_out", "supervisor.sock.4194304")
+"""The longest of ours; supervisord's (its ``http.py``) has its pid behind its name while it is made."""
 
 
 def existing(path: Path) -> Path:
@@ -118,8 +119,8 @@ def _rename_words(folder: Path, error: OSError) -> str:
     return f"rename within {folder} fails: {error.strerror}"
 
 
-def hard_link(name: str, path: Path, link: Callable[[Path, Path], object] = os.link) -> Check:
-    """Whether hard links work there: nothing of ours needs them, tools that build or copy beside us may."""
+def hard_link(name: str, path: Path, link: Callable[[Path, Path], object] = os.link, *, needed: bool = False) -> Check:
+    """Whether hard links work there. In a run directory they are ``needed``: supervisord makes its socket by one."""
     folder = existing(path)
     tested = f"a hard link within {folder}"
     try:
@@ -131,8 +132,11 @@ def hard_link(name: str, path: Path, link: Callable[[Path, Path], object] = os.l
                 with suppress(FileNotFoundError):
                     target.unlink()
     except OSError as error:
-        fix = "Build and copy elsewhere; runs themselves do not need hard links."
-        return Check(name, "warn", tested, f"hard links in {folder} fail: {error.strerror}", fix)
+        found = f"hard links in {folder} fail: {error.strerror}"
+        if needed:
+            fix = "Use a run directory (for soaks, a TMPDIR) on another file system: supervisord needs them for its socket."
+            return Check(name, "fail", tested, found, fix)
+        return Check(name, "warn", tested, found, "Build and copy elsewhere; the output itself needs no hard links.")
     return Check(name, "ok", tested, "works")
 
 
