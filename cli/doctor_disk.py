@@ -134,7 +134,7 @@ def hard_link(name: str, path: Path, link: Callable[[Path, Path], object] = os.l
     except OSError as error:
         found = f"hard links in {folder} fail: {error.strerror}"
         if needed:
-            fix = "Use a run directory (for soaks, a TMPDIR) on another file system: supervisord needs them for its socket."
+            fix = "Have the run directory (for soaks, TMPDIR) on another file system: supervisord needs them."
             return Check(name, "fail", tested, found, fix)
         return Check(name, "warn", tested, found, "Build and copy elsewhere; the output itself needs no hard links.")
     return Check(name, "ok", tested, "works")
