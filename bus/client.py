@@ -37,7 +37,7 @@ from bus.items import Item
 from bus.reader import Reader
 from bus.resync import WELCOME
 from bus.settings import Settings, load
-from bus.sockets import consumer_sockets
+from bus.sockets import consumer_sockets, receive
 from bus.wire import Header
 
 BATCH: Final = 10_000
@@ -96,11 +96,11 @@ class Feed:
         """Take what has arrived, up to ``limit`` messages. Whether there may be more."""
         reader = self.reader
         self._drain_answers()
-        receive, received = self.subscription.recv_multipart, reader.received
+        subscription, received = self.subscription, reader.received
         more = True
         for _ in range(limit):
             try:
-                frames = receive(zmq.NOBLOCK)
+                frames = receive(subscription)
             except zmq.Again:
                 more = False
                 break

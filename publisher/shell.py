@@ -19,7 +19,7 @@ from bus.outbox import Outbox
 from bus.process import Pulse
 from bus.resync import WELCOME
 from bus.settings import Settings
-from bus.sockets import bind, new_epoch, socket_path
+from bus.sockets import bind, new_epoch, receive, send, socket_path
 from bus.wire import encode_header
 from publisher.cache import Cache
 from publisher.service import Service
@@ -164,15 +164,15 @@ class Publisher:
         return min(due, 0 if self._flowing else STUCK_MS)
 
     def _forward(self) -> None:
-        receive, send, store = self._in.recv_multipart, self._out.send_multipart, self._cache.store
+        inward, outward, store = self._in, self._out, self._cache.store
         passed = 0
         for _ in range(BATCH):
             try:
-                frames = receive(zmq.NOBLOCK)
+                frames = receive(inward)
             except zmq.Again:
                 break
             if store(frames):
-                send(frames, zmq.NOBLOCK)
+                send(outward, frames)
                 passed += 1
         self.counters.add(Counter.FORWARDED, passed)
         for prefix in self._cache.wanted:
