@@ -1,9 +1,9 @@
 """A venue that sends prepared frames as fast as its client reads them, or at a given rate.
 
 ``python -m benchmarks.blaster VENUE FRAMES``. A client connects and subscribes as it would at the venue, and sees a
-trickle of frames until a command on standard input sends the others: ``blast``, or ``pace RATE``. Says ``port N MARK``
-(the mark of the last frame), ``streaming`` at a subscription and ``sent`` after the last frame. Each subscription
-starts again at the first frame. Ends with its standard input.
+trickle of frames between the commands that come on standard input: ``blast COUNT``, or ``pace RATE COUNT``. Says
+``port N``, ``streaming`` at a subscription, ``until MARK`` before what a command sends (the mark of its last frame)
+and ``sent`` after it. Each subscription starts again at the first frame. Ends with its standard input.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -41,13 +42,16 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 class Stream:
     """One client's frames, written by a thread of their own: sleeps of a fraction of a millisecond are its to make."""
 
-    def __init__(self, sock: socket.socket, wire: list[bytes], commands: queue.Queue[str]) -> None:
+    def __init__(
+        self, sock: socket.socket, wire: list[bytes], mark: Callable[[int], int], commands: queue.Queue[str]
+    ) -> None:
         self.position = 0
         """Frames sent."""
         self.says: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         """Answers that go between two frames."""
         self._sock = sock
         self._wire = wire
+        self._mark = mark
         self._commands = commands
         sock.settimeout(PATIENCE_S)
         threading.Thread(target=self._run, daemon=True).start()
@@ -63,29 +67,29 @@ class Stream:
 
     def _stream(self) -> None:
         print("streaming", flush=True)
-        command = None
-        while command is None:
+        while self.position < len(self._wire):
             self._send(1)
             try:
-                command = self._commands.get(timeout=TRICKLE_S)
+                word, *numbers = self._commands.get(timeout=TRICKLE_S).split()
             except queue.Empty:
                 continue
-        word, _, rate = command.partition(" ")
-        if word == "blast":
-            while self.position < len(self._wire):
-                self._send(CHUNK)
-        else:
-            self._pace(float(rate))
-        print("sent", flush=True)
+            end = min(self.position + int(numbers[-1]), len(self._wire))
+            print(f"until {self._mark(end - 1)}", flush=True)
+            if word == "blast":
+                while self.position < end:
+                    self._send(min(CHUNK, end - self.position))
+            else:
+                self._pace(float(numbers[0]), end)
+            print("sent", flush=True)
         while True:
             self._sock.sendall(self.says.get())
 
-    def _pace(self, rate: float) -> None:
+    def _pace(self, rate: float, end: int) -> None:
         start, first = time.perf_counter(), self.position
-        while self.position < len(self._wire):
+        while self.position < end:
             due = int((time.perf_counter() - start) * rate) + 1 + first - self.position
             if due > 0:
-                self._send(due)
+                self._send(min(due, end - self.position))
             time.sleep(max(0.0, start + (self.position - first) / rate - time.perf_counter()))
 
     def _send(self, count: int) -> None:
@@ -136,7 +140,7 @@ class Blaster:
             raise ConnectionResetError
         own = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = Stream(own, self._wire, self._commands)
+        self._stream = Stream(own, self._wire, self._payloads.mark, self._commands)
         return self._stream
 
     def _answer(self, asked: dict[str, object]) -> dict[str, object]:
@@ -184,7 +188,7 @@ async def main(venue: str, count: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"port {runner.addresses[0][1]} {payloads.mark(count - 1)}", flush=True)
+    print(f"port {runner.addresses[0][1]}", flush=True)
     threading.Thread(target=_commands, args=(commands,), daemon=True).start()
     await asyncio.Event().wait()
 

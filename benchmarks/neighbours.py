@@ -1,9 +1,8 @@
 """Clients that a user might take instead, on the same frames.
 
-``python -m benchmarks.neighbours NAME PORT FRAMES SECONDS``. Each is used as its documentation says, pointed at another
-host, and gives every book to a callback that counts. They publish to nobody. Says ``live`` at the first frame and
-``done FRAMES CPU_NS WALL_NS`` after so many frames or so many seconds since the last ``count`` on standard input,
-whichever comes first.
+``python -m benchmarks.neighbours NAME PORT``. Each is used as its documentation says, pointed at another host, and
+gives every book to a callback that counts. They publish to nobody. Says ``live`` at the first frame. After ``count
+FRAMES SECONDS`` on standard input: ``done FRAMES CPU_NS WALL_NS`` after so many frames or seconds.
 """
 
 from __future__ import annotations
@@ -19,31 +18,31 @@ from typing import Any, ClassVar, Final
 class Tally:
     """Counts frames of one client in its own process."""
 
-    def __init__(self, frames: int, seconds: float) -> None:
-        self._frames = frames
-        self._ns = int(seconds * 1e9)
-        self._seen = 0
+    def __init__(self) -> None:
+        self._seen = self._target = self._until = 0
         self._cpu = self._wall = 0
         threading.Thread(target=self._commands, daemon=True).start()
 
     def frame(self) -> None:
         """One frame has been digested and its book handed over."""
         self._seen += 1
-        if self._seen == 1:
+        if self._seen == 1 and not self._cpu:
             print("live", flush=True)
-        elif self._wall and (self._seen == self._frames or self._seen % 64 == 0):
+        if self._target and (self._seen >= self._target or self._seen % 64 == 0):
             self._judge()
 
     def _judge(self) -> None:
-        wall = time.monotonic_ns() - self._wall
-        if self._seen >= self._frames or wall >= self._ns:
-            print(f"done {self._seen} {time.process_time_ns() - self._cpu} {wall}", flush=True)
-            self._wall = 0
+        wall = time.monotonic_ns()
+        if self._seen >= self._target or wall >= self._until:
+            self._target = 0
+            print(f"done {self._seen} {time.process_time_ns() - self._cpu} {wall - self._wall}", flush=True)
 
     def _commands(self) -> None:
-        for _ in sys.stdin:
+        for line in sys.stdin:
+            _, frames, seconds = line.split()
             # What came before this is the trickle, and not counted.
-            self._seen, self._cpu, self._wall = 1, time.process_time_ns(), time.monotonic_ns()
+            self._cpu, self._wall = time.process_time_ns(), time.monotonic_ns()
+            self._seen, self._until, self._target = 0, self._wall + int(float(seconds) * 1e9), int(frames)
 
 
 def cryptofeed(port: int, tally: Tally) -> None:
@@ -147,4 +146,4 @@ CLIENTS: Final[dict[str, Callable[[int, Tally], None]]] = {
 
 
 if __name__ == "__main__":
-    CLIENTS[sys.argv[1]](int(sys.argv[2]), Tally(int(sys.argv[3]), float(sys.argv[4])))
+    CLIENTS[sys.argv[1]](int(sys.argv[2]), Tally())

@@ -1,9 +1,10 @@
 """The publisher's place on the bus, where events are counted and nothing else is done with them.
 
-``python -m benchmarks.sink ENDPOINT [MARK]`` binds ENDPOINT (XSUB), takes everything, and says on standard output:
-``live VENUE MONO_NS`` when a venue says that all its markets are live, ``beat VENUE JSON`` for each heartbeat, and
-``done EVENTS`` when the book event with that mark (``venue_seq`` or ``venue_ns``) has come: so many since the last
-``count`` on standard input. Ends with its standard input.
+``python -m benchmarks.sink ENDPOINT`` binds ENDPOINT (XSUB), takes everything, and says on standard output:
+``live VENUE MONO_NS`` when a venue says that all its markets are live, and ``beat VENUE JSON`` for each heartbeat.
+After ``until MARK`` on standard input: ``done EVENTS`` when the book event with that mark (``venue_seq`` or
+``venue_ns``), or one after it, has come, with the number of book events since the last time. Ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ EVERYTHING: Final = b"\x01"
 class Sink:
     """Counts of what came."""
 
-    def __init__(self, mark: int) -> None:
+    def __init__(self) -> None:
         self.events = 0
-        self._mark = mark
+        self.mark = 0
+        """0: nothing is waited for."""
         self._newest: list[bytes] = []
 
     def take(self, frames: list[bytes]) -> None:
@@ -44,12 +46,15 @@ class Sink:
 
     def drained(self) -> None:
         """Nothing more is there for now: look at the newest book."""
-        if not self._newest or not self._mark:
+        if not self._newest or not self.mark:
             return
         event = wire.decode_payload(self._newest[0].split(b".")[0].decode(), self._newest[0], self._newest[2])
-        if isinstance(event, Book | Delta) and self._mark in {event.venue_seq, event.venue_ns}:
+        if not isinstance(event, Book | Delta):
+            return
+        found = event.venue_ns if event.venue_seq is None else event.venue_seq
+        if found is not None and found >= self.mark:
             print(f"done {self.events}", flush=True)
-            self._newest = []
+            self.mark = self.events = 0
 
     @staticmethod
     def _status(frames: list[bytes]) -> None:
@@ -66,13 +71,13 @@ class Sink:
             print(f"beat {venue} {msgspec.json.encode(event).decode()}", flush=True)
 
 
-def main(endpoint: str, mark: int) -> None:
+def main(endpoint: str) -> None:
     """Run until standard input ends."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XSUB)
     socket.setsockopt(zmq.RCVHWM, 200_000)
     socket.bind(endpoint)
     socket.send(EVERYTHING)
-    sink = Sink(mark)
+    sink = Sink()
     poll = select.poll()
     poll.register(int(socket.getsockopt(zmq.FD)), select.POLLIN)
     poll.register(sys.stdin, select.POLLIN)
@@ -86,10 +91,11 @@ def main(endpoint: str, mark: int) -> None:
             sink.take(frames)
         sink.drained()
         if sys.stdin.fileno() in dict(poll.poll(LONGEST_S * 1e3)):
-            if not sys.stdin.readline():
+            command = sys.stdin.readline().split()
+            if not command:
                 return
-            sink.events = 0
+            sink.mark = int(command[1])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    main(sys.argv[1])
