@@ -28,8 +28,8 @@ class _BookSide:
         self.sizes = dict(zip(prices, sizes, strict=True))
         if 0.0 in sizes:
             self.sizes = {price: size for price, size in self.sizes.items() if size > 0.0}
-        sign = self.sign
-        self.keys = sorted([sign * price for price in self.sizes])
+        # Venues give the best first, which is the reverse of the order here: sorting that takes no longer than copying.
+        self.keys = sorted(self.sizes) if self.sign > 0.0 else sorted([-price for price in self.sizes])
 
     def apply(self, prices: Sequence[float], sizes: Sequence[float]) -> None:
         levels, keys, sign = self.sizes, self.keys, self.sign
