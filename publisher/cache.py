@@ -70,12 +70,11 @@ class Cache:
                 return False
         slot, is_delta = route
         same = len(frames) == 3 and frames[1].startswith(slot.prefix)  # noqa: PLR2004  (topic, header, payload)
-        if not same and not self._switch(slot, frames):
+        run = slot.run if same else self._switch(slot, frames)
+        if run is None:
             return False
-        run = slot.run
-        if run is not None:
-            run.seen = self._beat
-            run.silent = False
+        run.seen = self._beat
+        run.silent = False
         if is_delta:
             if slot.whole is not None:
                 self._append(slot, frames)
@@ -129,23 +128,23 @@ class Cache:
             self._routes[name] = route
         return route
 
-    def _switch(self, slot: _Slot, frames: list[bytes]) -> bool:
-        """Another run than before sends on this chain; False when its message must be dropped."""
+    def _switch(self, slot: _Slot, frames: list[bytes]) -> Run | None:
+        """Another run than before sends on this chain; ``None`` when its message must be dropped."""
         try:
             header = decode_header(frames[0], header_frame(frames))
             prefix = run_prefix(frames[1], header)
         except WireError:
             self._counters.add(Counter.BAD_MESSAGES)
-            return False
+            return None
         run = self._runs.get(header.epoch, self._beat)
         old = slot.run
         if not takes_over(run, old, self._beat):
             self._counters.add(Counter.LATE_MESSAGES)
-            return False
+            return None
         if old is not None and old is not run:
             for other in self._slots.values():
                 if other.run is old:
                     other.run, other.prefix = None, _NEVER
                     other.clear()
         slot.run, slot.prefix = run, prefix
-        return True
+        return run
