@@ -101,32 +101,34 @@ def _costs(place: Bench, seconds: float, rounds: int) -> tuple[Cost, Cost, Playe
     count = int(RATE * seconds) + 400
     found: dict[bool, list[Cost]] = {False: [], True: []}
     with place.child("benchmarks.blaster", VENUE, str(count)) as blaster:
-        port, mark = blaster.hear("port")
+        (port,) = blaster.hear("port")
         for number in range(rounds):
             for recorded in (False, True):
                 folder = place.base / f"capture-{number}" if recorded else None
-                found[recorded].append(_cost(place, blaster, port, mark, folder))
+                found[recorded].append(_cost(place, blaster, port, seconds, folder))
     off, on = (sorted(costs, key=lambda cost: cost.share)[rounds // 2] for costs in (found[False], found[True]))
     (run,) = runs([on.captured or place.base])
     return off, on, _played(run)
 
 
-def _cost(place: Bench, blaster: Child, port: str, mark: str, folder: Path | None) -> Cost:
+def _cost(place: Bench, blaster: Child, port: str, seconds: float, folder: Path | None) -> Cost:
     ours = {"ws_url": f"ws://127.0.0.1:{port}", "rest_url": f"http://127.0.0.1:{port}", "markets": [MARKET]}
     record = {"enabled": folder is not None, "dir": str(folder or "")}
     endpoint = place.settings({"venues": {VENUE: ours}, "record": record}).settings.endpoint("market_in")
     blaster.quiet()
-    with place.child("benchmarks.sink", endpoint, mark) as sink:
+    with place.child("benchmarks.sink", endpoint) as sink:
         sink.hear("bound")
         with place.child("connectors", VENUE, speaks=False) as connector:
             sink.hear("live")
             blaster.hear("streaming")
             time.sleep(SETTLE_S)
-            sink.tell("count")
             cpu, wall = connector.cpu_ns(), time.monotonic_ns()
-            blaster.tell(f"pace {RATE}")
+            blaster.tell(f"pace {RATE} {int(RATE * seconds)}")
+            (mark,) = blaster.hear("until")
+            sink.tell(f"until {mark}")
             events = int(sink.hear("done", 60.0)[0])
             share = (connector.cpu_ns() - cpu) / (time.monotonic_ns() - wall)
+            blaster.hear("sent")
     size = sum(path.stat().st_size for path in folder.glob("*.cap")) if folder else 0
     return Cost(share, events, size, folder)
 
