@@ -9,6 +9,7 @@ import signal
 import sys
 
 from bus.errors import SettingsError, TransportError
+from bus.lease import hold
 from bus.log import configure
 from bus.settings import EXIT_SETTINGS, load
 from dashboard.shell import NAME, Shell
@@ -25,6 +26,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load()
         log = configure(NAME, settings=settings.log)
+        lease = hold(settings, NAME, log)
         shell = Shell(settings, log)
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
@@ -36,6 +38,8 @@ def main(arguments: list[str]) -> int:
     # What is loaded by now stays for ever; without this every full collection walks it.
     gc.freeze()
     asyncio.run(shell.run())
+    if lease is not None:
+        lease.release()
     log.info("stopped")
     return 0
 

@@ -31,7 +31,7 @@ if not os.environ.get("CI"):
 # Inherited by every process that a test starts, and by theirs, also when they are re-parented.
 MARK = "PYTEST_STARTED_BY"
 # Read by tests themselves; every other PARAPHINA_ variable would reach the settings of what is tested.
-OURS = {"PARAPHINA_CONFORMANCE_DIR", "PARAPHINA_FUZZ_FRAMES"}
+OURS = {"PARAPHINA_CONFORMANCE_DIR", "PARAPHINA_FUZZ_FRAMES", "PARAPHINA_LONG_TESTS"}
 GRACE_S = 5.0
 
 

@@ -121,3 +121,13 @@ def test_it_passes_for_the_engine() -> None:
     recording.engine.start(at(0))
     recording.engine.refresh(at(1))
     assert recording.engine.deadline == recording.rig.engine.deadline
+
+
+def test_stopping_is_the_engines_and_no_part_of_the_record() -> None:
+    recording = Recording()
+    recording.engine.start(at(0))
+    before = recording.kinds()
+    recording.engine.stop(at(1))
+    assert "Woken" not in recording.kinds()[len(before) :]
+    recording.engine.opened("1/main", at(2))
+    assert recording.rig.ports.connects == [("1/main", "ws://venue/main")]

@@ -73,6 +73,13 @@ class System:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
+    def served(self) -> bool:
+        """Whether the simulator answers."""
+        try:
+            return requests.get(f"{self.plane.control}/state", timeout=10).ok
+        except requests.ConnectionError:
+            return False
+
     def close(self) -> None:
         """End everything."""
         if self._subscriber is not None:
