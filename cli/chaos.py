@@ -29,6 +29,8 @@ AFTER_S: Final = 40.0
 UNTIL_DELETED_S: Final = 60.0
 """A fault that would last for ever is watched for so long."""
 STORM_MINUTES: Final = 10.0
+LONGEST: Final = 60
+"""Of the words by which a fault was detected, in the terminal."""
 
 
 @click.command()
@@ -94,7 +96,12 @@ def table(faults: list[FaultFacts]) -> Table:
     for fault in faults:
         detected = "-" if fault.detected_ms is None else duration(fault.detected_ms - fault.began_ms)
         shown.add_row(
-            fault.fault, fault.venue, fault.market or "all", detected, Text(fault.detected_by or "-"), _again(fault)
+            fault.fault,
+            fault.venue,
+            fault.market or "all",
+            detected,
+            Text(fault.detected_by[:LONGEST] or "-"),
+            _again(fault),
         )
     return shown
 

@@ -66,7 +66,8 @@ decode: Final = msgspec.json.Decoder(Log).decode
 def follow(log: Log, scan: Scan, words: Sequence[Word]) -> list[FaultFacts]:
     """What came of each fault that began while telemetry was written, on each venue that it touches."""
     by_venue: dict[str, list[Word]] = {}
-    for word in words:
+    # What the end of the plane does to the venues is logged too, and is nobody's fault.
+    for word in (word for word in words if scan.end_ms is None or word.at_ms <= scan.end_ms):
         by_venue.setdefault(word.venue, []).append(word)
     traces = {name: Trace(venue.trouble.kept, by_venue.get(name, ())) for name, venue in scan.venues.items()}
     begun = log.begun

@@ -72,6 +72,11 @@ def test_words_about_another_market_are_not_its_detection() -> None:
     assert follow(log, quiet, [word(1.5, "recovering", "ETH-PERP")])[0].detected_ms == BEGIN_MS + 1_500
 
 
+def test_what_is_logged_after_the_last_tick_is_no_detection() -> None:
+    log = Log(log=[told("duplicate", 1, 2)])
+    assert follow(log, scan(["live"] * 20), [word(5.5, "stale")])[0].detected_ms is None
+
+
 def test_a_fault_of_all_venues_is_followed_on_each() -> None:
     found = Scan(whole_run=True)
     found.feed(lines([tick(0, {"aster": venue(), "lighter": venue()})]))
