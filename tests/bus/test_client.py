@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,9 +132,13 @@ def test_a_poll_waits_no_longer_than_told_and_takes_no_more_than_told(stage: Sta
     assert listener.subscriber.poll(0.02) == []
     assert not listener.subscriber.backlog
     with serving(settings):
-        talker.say(*[samples.trade(number) for number in range(20)])
-        eventually(turning(talker)(lambda: talker.producer.outbox.chains().get("trade.aster.BTC-PERP") == 20))
-        eventually(lambda: listener.subscriber.poll(0.01, limit=1) and listener.subscriber.backlog)
+        numbers = count()
+
+        def behind() -> bool:
+            talker.say(*[samples.trade(next(numbers)) for _ in range(20)])
+            return len(listener.subscriber.poll(0.01, limit=1)) == 1 and listener.subscriber.backlog
+
+        eventually(turning(talker)(behind))
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a.b", "x" * 33])
