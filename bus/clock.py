@@ -27,3 +27,11 @@ def usage() -> Usage:
     """Memory and CPU of this process."""
     times = os.times()
     return Usage(int(_STATM.read_bytes().split()[1]) * _PAGE, times.user + times.system)
+
+
+def outlast_start() -> None:
+    """Wait until supervisord takes this process for started (``startsecs`` is 1).
+
+    Whatever ends sooner it tries again, whatever its exit code says; so one that cannot use its settings waits first.
+    """
+    time.sleep(1.5)

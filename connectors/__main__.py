@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from bus.clock import outlast_start
 from bus.errors import SettingsError, TransportError
 from bus.lease import hold
 from bus.log import configure
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
         log = configure(f"connectors:{venue}", venue, settings.log)
         if not settings.venues[venue].enabled:
             log.info("disabled", setting=f"venues.{venue}.enabled")
+            outlast_start()
             return EXIT_SETTINGS
         lease = hold(settings, venue, log)
         shell = Shell(settings, venue, log)
@@ -37,6 +39,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
+        outlast_start()
         return EXIT_SETTINGS
     log.info("starting", config=str(Path(settings.base)), markets=",".join(settings.venues[venue].markets))
     # What is loaded by now stays for ever; without this every full collection walks it: a pause of tens of ms.

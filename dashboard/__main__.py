@@ -8,6 +8,7 @@ import gc
 import signal
 import sys
 
+from bus.clock import outlast_start
 from bus.errors import SettingsError, TransportError
 from bus.lease import hold
 from bus.log import configure
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
         shell = Shell(settings, log)
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
+        outlast_start()
         return EXIT_SETTINGS
     except TransportError as error:
         log.error("cannot_start", problem=str(error))  # noqa: TRY400

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from bus import log, settings
+from bus.clock import outlast_start
 from bus.errors import SettingsError, TransportError
 from bus.lease import hold
 from publisher.shell import NAME, Publisher
@@ -29,6 +30,7 @@ def main() -> int:
         publisher = Publisher(loaded, logger)
     except SettingsError as error:
         logger.error("bad settings", problem=str(error))  # noqa: TRY400  (the operator's, not a crash)
+        outlast_start()
         return settings.EXIT_SETTINGS
     except TransportError as error:
         logger.error("cannot start", problem=str(error))  # noqa: TRY400  (as above)

@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 
+from bus.clock import outlast_start
 from bus.errors import SettingsError, TransportError
 from bus.lease import hold
 from bus.log import configure
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
+        outlast_start()
         return EXIT_SETTINGS
     log.info("starting", venues=",".join(settings.enabled), out_dir=str(settings.out_dir))
     # What is loaded by now stays for ever; without this every full collection walks it.

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from bus.clock import outlast_start
 from bus.errors import SettingsError, TransportError
 from bus.lease import hold
 from bus.log import LineWriter, configure
@@ -33,6 +34,7 @@ def main() -> int:
         return 1
     except SettingsError as error:
         log.error("settings_refused", key=error.path, problem=error.problem, allowed=error.allowed)  # noqa: TRY400
+        outlast_start()
         return EXIT_SETTINGS
     log.info("starting")
     shell.run()
