@@ -34,7 +34,9 @@ def test_last_values_come_on_joining_and_views_show_them(stage: Stage, eventuall
         eventually(turning(talker, first)(lambda: events(first.items, "stats")))
         late = stage.listener(venues=["aster"], markets=[MARKET], name="late")
         subscriber = late.subscriber
-        eventually(turning(talker, late)(lambda: events(late.items, "stats")))
+        told = turning(talker, late)(lambda: events(late.items, "stats"))
+        # Last values come in no order of kinds: a book or a quote may follow the figures.
+        eventually(lambda: told() and all(subscriber.trusted("aster", MARKET, kind) for kind in ("book", "bbo")))
         view = subscriber.book("aster", MARKET)
         assert view is not None
         assert view.trusted
