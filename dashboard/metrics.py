@@ -7,9 +7,10 @@ counted stays; Prometheus handles counters that begin anew with their process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final, TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from bus.counters import Counter, Owner
@@ -35,6 +36,7 @@ OWNERS: Final = {
     "dashboard": frozenset({Owner.OUTBOX}),
 }
 """What each process counts from its start."""
+HOPS: Final = ("venue_to_socket", "socket_to_publish", "publish_to_apply", "socket_to_apply")
 REASONS: Final = frozenset(reason.value for reason in Reason)
 CAUSES: Final = frozenset(why.value for why in Why)
 
@@ -160,7 +162,7 @@ def _details(state: State) -> Iterator[Metric]:
         [((name,), _summary(venue.age), 1e3) for name, venue in details],
     )
     yield _percentiles(
-        "hop_latency_seconds",
+        "hop_latency_window_seconds",
         "Percentiles of the latency of each hop over the runner's window.",
         ("venue", "hop"),
         [((name, hop), summary, 1e6) for name, venue in details for hop, summary in venue.hops_us.window.items()],
@@ -219,6 +221,25 @@ def _counts(state: State) -> Iterator[Metric]:
         ],
     )
     yield counter("late_events", "Events applied over 1 s after their socket.", V, [((n,), v.late) for n, v in details])
+    yield _hops(state)
+
+
+def _hops(state: State) -> Metric:
+    """Nothing is told of a hop without the counts of every bound: an older runner knows none."""
+    family = HistogramMetricFamily(
+        "paraphina_hop_latency_seconds",
+        "Latency of each hop since the runner started; without a sum where it is signed.",
+        labels=("venue", "hop"),
+    )
+    for venue, detail in state.venue_detail.items():
+        hops = detail.hops_us
+        edges = [*(str(bound / 1e6) for bound in hops.bounds), "+Inf"]
+        for hop, counts in hops.counts.items():
+            if hop in HOPS and len(counts) == len(edges):
+                total = hops.sums.get(hop)
+                buckets = list(zip(edges, accumulate(counts), strict=True))
+                family.add_metric((venue, hop), buckets, None if total is None else total / 1e6)
+    return family
 
 
 def _delivery(state: State) -> Iterator[Metric]:

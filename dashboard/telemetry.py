@@ -35,6 +35,12 @@ class Hops(msgspec.Struct, frozen=True):
 
     window: dict[str, Summary | None]
     run: dict[str, Summary | None]
+    bounds: list[int] = []
+    """Upper bounds of the histograms."""
+    counts: dict[str, list[int]] = {}
+    """Events by hop: one count a bound, and one for what is above them all."""
+    sums: dict[str, int] = {}
+    """Of all values; not of a hop whose values are signed."""
 
 
 class LastReconnect(msgspec.Struct, frozen=True):

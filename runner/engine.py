@@ -30,7 +30,6 @@ from bus.items import Healed, Item, Lost, Message, TrustChanged
 from bus.wire import Header
 from runner.audit import PRESSURE, Audit, Fields
 from runner.freshness import LATE_NS, MS, WallSteps
-from runner.hops import Sample
 from runner.losses import Losses
 from runner.processes import Processes
 from runner.rxstats import RxStats
@@ -205,8 +204,8 @@ class Engine:
             return
         if venue_ns is not None:
             venue.skew.add(header.recv_ns - venue_ns)
-        if self.plan.same_host and venue.hops.wants(now_mono - cause):
-            venue.hops.take(Sample(venue_ns, header.recv_ns, cause, header.pub_ns, now_mono))
+        if self.plan.same_host:
+            venue.hops.add(venue_ns, header.recv_ns, cause, header.pub_ns, now_mono)
 
     def _stated(self, sender: str, market: str, event: Trade | Stats | Funding | Check | Instrument) -> None:
         venue = self.venues.get(sender)

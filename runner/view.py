@@ -14,6 +14,7 @@ from bus.events import Check, Funding, Reconnect, Stats
 from runner import accounts
 from runner.engine import Engine
 from runner.freshness import MS, to_ms
+from runner.hops import BOUNDS_US
 from runner.percentiles import Summary
 from runner.states import StateTime
 from runner.venues import Aging, MarketView, VenueView
@@ -24,7 +25,7 @@ DETAIL_MS: Final = 1_000
 """Each part of the details is told once in so long."""
 PARTS: Final = ("venue_detail", "market_detail", "system")
 LAST_PARTS: Final = frozenset({"venue_detail", "system"})
-"""What the last tick of a run carries: all that is counted, and still below the size of a line."""
+"""What the last tick of a run carries: all that is counted."""
 SCHEMA: Final = 1
 """Version of the object. New fields do not change it; a field that goes or changes its meaning does."""
 
@@ -137,6 +138,9 @@ def _venue_detail(venue: VenueView, reconnects: Mapping[str, int], now_mono: int
         "hops_us": {
             "window": {hop: _summary(summary) for hop, summary in venue.hops.windows().items()},
             "run": {hop: _summary(summary) for hop, summary in venue.hops.runs().items()},
+            "bounds": BOUNDS_US,
+            "counts": venue.hops.counts(),
+            "sums": venue.hops.sums_us(),
         },
         "events": dict(venue.rates.counts),
         "events_per_s": venue.rates.per_second(now_mono),

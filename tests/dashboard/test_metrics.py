@@ -63,10 +63,34 @@ def test_ages_are_seconds_by_venue_and_market(full: State) -> None:
 
 def test_latencies_are_seconds_by_hop_and_percentile(full: State) -> None:
     found = exposed(full)
-    name = 'paraphina_hop_latency_seconds{hop="socket_to_apply",percentile="%s",venue="aster"}'
+    name = 'paraphina_hop_latency_window_seconds{hop="socket_to_apply",percentile="%s",venue="aster"}'
     assert [found[name % of] for of in ("50", "95", "99", "max")] == [0.0001, 0.0002, 0.0003, 0.0004]
-    assert not [key for key in found if "venue_to_socket" in key]
+    assert not [key for key in found if "window" in key and "venue_to_socket" in key]
     assert found['paraphina_venue_age_window_seconds{percentile="99",venue="aster"}'] == 0.03
+
+
+def test_latencies_are_histograms_that_a_restart_of_the_runner_begins_anew(full: State) -> None:
+    name = 'paraphina_hop_latency_seconds_bucket{hop="%s",le="%s",venue="aster"}'
+    edges = ("0.0", "5e-05", "1.0", "+Inf")
+    found = exposed(full)
+    assert [found[name % ("socket_to_apply", edge)] for edge in edges] == [0, 3, 7, 7]
+    assert found['paraphina_hop_latency_seconds_count{hop="socket_to_apply",venue="aster"}'] == 7
+    assert found['paraphina_hop_latency_seconds_sum{hop="socket_to_apply",venue="aster"}'] == 0.0025
+    assert [found[name % ("venue_to_socket", edge)] for edge in edges] == [2, 2, 3, 4]
+    # A sum of signed values may fall: Prometheus would take that for a restart.
+    assert 'paraphina_hop_latency_seconds_sum{hop="venue_to_socket",venue="aster"}' not in found
+    again = whole()
+    again["venue_detail"]["aster"]["hops_us"]["counts"] = {"socket_to_apply": [0, 1, 0, 0]}
+    full.take(telemetry(again, epoch=2), now())
+    assert exposed(full)[name % ("socket_to_apply", "+Inf")] == 1
+
+
+def test_counts_that_do_not_fit_their_bounds_or_of_an_unknown_hop_are_left_out(full: State) -> None:
+    told = whole()
+    counts = {"socket_to_apply": [1, 2], "made_up": [0, 0, 0, 0]}
+    told["venue_detail"]["aster"]["hops_us"]["counts"] = counts
+    full.take(telemetry(told), now())
+    assert not [key for key in exposed(full) if "hop_latency_seconds" in key]
 
 
 def test_every_reason_is_there_before_it_happens_so_that_its_first_time_is_seen(full: State) -> None:
@@ -109,7 +133,7 @@ def test_without_current_telemetry_nothing_measured_is_told_and_what_was_counted
     assert found["paraphina_telemetry_age_seconds"] == 4.0
     assert found["paraphina_healthy"] == 0
     assert found['paraphina_venue_healthy{venue="aster"}'] == 0
-    gone = ("venue_age", "venue_fresh", "market_age", "market_trusted", "hop_latency", "divergence", "resident")
+    gone = ("venue_age", "venue_fresh", "market_age", "market_trusted", "latency_window", "divergence", "resident")
     assert not [key for key in found if any(word in key for word in gone)]
     assert found['paraphina_process_up{process="aster"}'] == 0
     assert found['paraphina_reconnects_total{reason="seq_gap",venue="aster"}'] == 2
