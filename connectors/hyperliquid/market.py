@@ -85,7 +85,7 @@ class Market:
             return [_CROSSED]
         effects = [] if before is None else self._compare(*before, now)
         if self._lacks_a_side(levels, now) or self._doubt is not None:
-            return effects
+            return effects or [IGNORED]
         return [*self.feed.whole(data.time * NS_PER_MS, None, levels, kept=False), *effects]
 
     def _lacks_a_side(self, levels: messages.Flat, now: Now) -> bool:

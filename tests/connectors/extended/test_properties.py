@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.events import Trust
+from connectors.effects import Effects, Reconnect
+from tests.connectors.drive import mutated
 from tests.connectors.extended.drive import (
     ASKS,
     BBO,
@@ -18,6 +21,7 @@ from tests.connectors.extended.drive import (
     FUNDING,
     INDEX,
     MARK,
+    MARKET,
     MS,
     RPC,
     SUBSCRIPTIONS,
@@ -29,9 +33,7 @@ from tests.connectors.extended.drive import (
     ok,
     row,
 )
-
-if TYPE_CHECKING:
-    from random import Random
+from tests.connectors.fuzzing import Consumer, Run
 
 CONNS = (BOOK, BBO, TRADE, MARK, INDEX, FUNDING)
 LIKELY = b'{}[]",:0123456789.-eE\x00\xff'
@@ -302,3 +304,60 @@ def test_a_book_that_is_said_to_be_live_is_the_venues(
     assert play.up
     assert play.drive.trust() is Trust.LIVE
     assert play.drive.held() == (play.venue.bids, play.venue.asks)
+
+
+# Many frames, one after another
+
+
+def renewed(drive: Drive, effects: Effects) -> None:
+    """What the engine and the venue do after a loss: a fresh connection, an acknowledgement, a first snapshot."""
+    for effect in drive.of(Reconnect, effects):
+        drive.open(effect.conn)
+    if drive.v2 and drive.sent:
+        drive.acked()
+
+
+def agree(drive: Drive, consumer: Consumer) -> None:
+    """What the consumer holds is what the connector holds."""
+    feed = drive.protocol._markets[MARKET].feed  # type: ignore[attr-defined]  # noqa: SLF001
+    assert (consumer.trust[MARKET] is Trust.LIVE) == feed.live
+    if feed.live:
+        assert consumer.books[MARKET].levels() == feed.book.levels()
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("transport", ["v1", "v2"])
+def test_mutated_frames(transport: str, fuzz_frames: int) -> None:
+    rng = Random(20_261_122)
+    drive = Drive(transport).live()
+    # A snapshot is held until what is replayed after it has come.
+    run = Run(fuzz_frames // 2, lambda _: not run.consumer.usable(MARKET))
+    run.consumer.take(drive.effects)
+    good = frames(transport)[:7]
+
+    def feed(*, broken: bool) -> None:
+        conn, frame = rng.choice(good)
+        if conn == BOOK and not run.consumer.usable(MARKET):
+            conn, frame = good[1]
+        name = RPC if drive.v2 else conn
+        frame = frame | {"seq": drive.seqs[name], "ts": drive.venue_ms}
+        drive.seqs[name] += 1
+        data = mutated(frame, rng) if broken else json.dumps(frame).encode()
+        drive.effects.clear()
+        effects = drive.raw(conn, data)
+        if broken:
+            run.fed(data, effects)
+        renewed(drive, effects)
+        renewed(drive, drive.wait(rng.choice((0.001, 0.05, 0.1, 0.3))))
+        run.consumer.take(drive.effects)
+        agree(drive, run.consumer)
+
+    for _ in range(fuzz_frames // 2):
+        for _ in range(rng.choice((0, 1, 3))):
+            feed(broken=False)
+        feed(broken=True)
+        run.live += run.consumer.usable(MARKET)
+        drive.calls.clear()
+        drive.sent.clear()
+    run.ended()
+    assert run.live > fuzz_frames // 40

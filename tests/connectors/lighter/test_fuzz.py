@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bus.book import Book
 from bus.events import Trust
 from tests.connectors.drive import Frame, mutated
+from tests.connectors.fuzzing import Consumer, Run
 from tests.connectors.lighter.venue import Drive, Pair, diff, error, sent, snapshot, stats, ticker, trade, trades
 
 
@@ -136,10 +137,47 @@ FRAMES: list[Frame] = [
 def test_mutated_frames(fuzz_frames: int) -> None:
     rng = random.Random(20_260_924)
     drive = Drive().live()
-    for _ in range(fuzz_frames):
-        drive.frame(mutated(rng.choice(FRAMES), rng))
-        drive.all.clear()
+    run = Run(fuzz_frames, quiet)
+    run.consumer.take(drive.all)
+    drive.all.clear()
+    for number in range(3 * fuzz_frames):
+        good = rng.choice(moving(run.consumer.seq["BTC-PERP"] or 0, rng))
+        broken = number % 3 == 2
+        frame = mutated(good, rng) if broken else json.dumps(good).encode()
+        effects = drive.frame(frame)
+        if broken:
+            run.fed(frame, effects)
         if not drive.is_open:
+            drive.s += 0.5
             drive.open()
-        if rng.random() < 0.05:
-            drive.wait(rng.choice((0.1, 3.0, 11.0)))
+        if rng.random() < 0.1:
+            drive.wait(rng.choice((0.1, 0.1, 3.0, 11.0)))
+        if "subscribe order_book/1" in sent(drive.all):
+            drive.first(1)
+        run.consumer.take(drive.all)
+        agree(drive, run.consumer)
+        run.live += run.consumer.usable("BTC-PERP")
+        drive.all.clear()
+    run.ended()
+    assert run.live > fuzz_frames
+
+
+def agree(drive: Drive, consumer: Consumer) -> None:
+    """What the consumer holds is what the connector holds."""
+    feed = drive.protocol._markets["BTC-PERP"].feed  # type: ignore[attr-defined]  # noqa: SLF001
+    assert (consumer.trust["BTC-PERP"] is Trust.LIVE) == feed.live
+    if feed.live:
+        assert consumer.books["BTC-PERP"].levels() == feed.book.levels()
+
+
+def moving(nonce: int, rng: random.Random) -> list[Frame]:
+    """Frames that continue the chain, among others."""
+    bids = [(f"{rng.randrange(83_000, 83_134)}.0", rng.choice(("0", "1.5", "2.25")))]
+    return [diff(nonce, nonce + 7, bids=bids), diff(nonce, nonce + 9), *FRAMES]
+
+
+def quiet(frame: bytes) -> bool:
+    """Answers to what was asked, frames of no trade and figures already published need no word."""
+    said = json.loads(frame.decode(errors="replace"))
+    kind = said.get("type")
+    return "error" in said or kind in {"pong", "unsubscribed", "connected", "update/market_stats", "update/trade"}
