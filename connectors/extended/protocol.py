@@ -55,13 +55,9 @@ class ExtendedProtocol:
         """How each REST call that now fails does so, to say it once."""
         self._stale = settings.stale_ms * MS
         self._polls = Polls()
-        self._standins = StandIns(
-            self._polls,
-            lambda name: self._call("book", self._markets[name]),
-            after_ns=spec.REST_FALLBACK_AFTER_NS,
-            every_ns=spec.REST_BOOK_EVERY_NS,
-            stale_ns=self._stale,
-        )
+        after, every = spec.REST_FALLBACK_AFTER_NS, spec.REST_BOOK_EVERY_NS
+        # A method, not a closure: a recording's checkpoints hold a protocol's whole state.
+        self._standins = StandIns(self._polls, self._book_call, after_ns=after, every_ns=every, stale_ns=self._stale)
         self._handlers: dict[str, Callable[[Topic, Envelope, int, int, Now], Effects]] = {
             spec.BOOK: self._on_book,
             spec.BBO: self._on_quote,
@@ -332,6 +328,9 @@ class ExtendedProtocol:
 
     def _call(self, name: str, market: Market, cause: int = 0) -> Fetch:
         return call(name, market, self._settings, self._wall, cause)
+
+    def _book_call(self, name: str) -> Fetch:
+        return self._call("book", self._markets[name])
 
     def _answered(self, market: Market, request: Fetch, reply: Reply, now: Now) -> Effects:
         if request.name == "markets":
