@@ -268,6 +268,9 @@ class Heartbeat(Event, frozen=True, array_like=True):
     rss_bytes: int
     cpu_s: float
     """CPU seconds used since start, user and system."""
+    headroom: dict[str, float] = {}
+    """Of a connector: least share of each venue limit (``connects``, ``messages``, ``rest``) left since the last
+    heartbeat, 1 untouched, 0 used up or refused by the venue. A venue that sets no such limit has none."""
 
 
 class Process(Event, frozen=True, array_like=True):

@@ -39,7 +39,7 @@ class Pulse:
         """Something due at ``due_ns`` is being done at ``mono_ns``; the worst since the last beat is reported."""
         self._worst_ns = max(self._worst_ns, mono_ns - due_ns)
 
-    def beat(self, usage: Usage, mono_ns: int) -> Heartbeat:
+    def beat(self, usage: Usage, mono_ns: int, headroom: dict[str, float] | None = None) -> Heartbeat:
         """The heartbeat due now. Its own lateness counts as loop lag; missed ones are not made up for."""
         if self.deadline:
             self.late(self.deadline, mono_ns)
@@ -53,4 +53,5 @@ class Pulse:
             worst / 1e6,
             usage.rss_bytes,
             usage.cpu_s,
+            headroom or {},
         )

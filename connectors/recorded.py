@@ -7,8 +7,8 @@ from typing import Final
 
 from bus.counters import Counter, Counters
 from bus.events import BusEvent, Reason
-from connectors import capture
-from connectors.capture import Checked, Input, Output, Record, Tally
+from connectors import capture, checkpoint
+from connectors.capture import NOTES, Checkpoint, Input, Output, Record, Tally
 from connectors.effects import Fetch, Now, Refusal, Reply
 from connectors.engine import Engine
 from connectors.ports import Ports
@@ -22,11 +22,24 @@ class Tap:
     """Collects records and hands them on in blocks. ``hand`` takes a block without waiting, or refuses it.
 
     A block ends between two calls of the engine, at the latest at the first one ``flush_ns`` after it began; the
-    engine's own supervision calls four times a second.
+    engine's own supervision calls four times a second. The next begins with a checkpoint when the number that ``wish``
+    gives has changed, or when this one was refused: what follows a tear can then be replayed.
     """
 
-    def __init__(self, hand: Callable[[list[Record]], bool], flush_ns: int, counters: Counters) -> None:
+    def __init__(
+        self,
+        hand: Callable[[list[Record]], bool],
+        flush_ns: int,
+        counters: Counters,
+        wish: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.tally = Tally()
+        self.state: Callable[[], bytes] = bytes
+        """Gives the engine's state; whoever has the engine puts it here."""
+        self.asked: list[tuple[str, Fetch]] = []
+        """REST calls that are not answered yet."""
+        self._wish = wish
+        self._granted = 0
         self._hand = hand
         self._flush_ns = flush_ns
         self._counters = counters
@@ -42,6 +55,9 @@ class Tap:
         elif record.mono >= self._due or self._bytes >= BLOCK_BYTES:
             self.flush()
             self._due = record.mono + self._flush_ns
+            if (wish := self._wish()) != self._granted:
+                self._granted = wish
+                self._records.append(Checkpoint(self.tally.events, self.tally.crc, self.state()))
         self._bytes += size
         self._records.append(record)
 
@@ -58,8 +74,9 @@ class Tap:
         if self._hand(block):
             self._refused = 0
         else:
-            missed = sum(not isinstance(record, Checked | capture.Torn) for record in block)
+            missed = sum(not isinstance(record, NOTES) for record in block)
             self._refused += missed
+            self._granted = -1
             self._counters.add(Counter.RECORDS_LOST, missed)
 
 
@@ -70,7 +87,6 @@ class RecordedPorts:
         self._ports = ports
         self._tap = tap
         self.drop = ports.drop
-        self.fetch = ports.fetch
         self.log = ports.log
 
     def connect(self, key: str, url: str, headers: Mapping[str, str]) -> None:
@@ -90,6 +106,11 @@ class RecordedPorts:
         self._tap.add(capture.Pinged(key, problem))
         return problem
 
+    def fetch(self, key: str, request: Fetch) -> None:
+        """As ``Ports.fetch``."""
+        self._tap.asked.append((key, request))
+        self._ports.fetch(key, request)
+
     def publish(self, market: str, event: BusEvent, now: Now) -> None:
         """As ``Ports.publish``."""
         self._tap.tally.add(market, event)
@@ -106,6 +127,8 @@ class RecordedEngine:
         self._engine = engine
         self._tap = tap
         self.refresh = engine.refresh
+        tap.state = self._state
+        self.limits = engine.limits
 
     @property
     def deadline(self) -> int | None:
@@ -145,6 +168,7 @@ class RecordedEngine:
     def fetched(self, key: str, request: Fetch, reply: Reply, now: Now) -> None:
         """As ``Engine.fetched``."""
         self._tap.enter(capture.Fetched(now.mono, now.wall, key, request, reply), len(reply.body))
+        self._tap.asked = [one for one in self._tap.asked if one[1] is not request]
         self._engine.fetched(key, request, reply, now)
 
     def woken(self, now: Now) -> None:
@@ -153,10 +177,19 @@ class RecordedEngine:
         self._engine.woken(now)
 
     def stop(self, now: Now) -> None:
-        """As the engine's; a capture ends before it."""
+        """As ``Engine.stop``."""
+        self._tap.enter(capture.Ended(now.mono, now.wall))
         self._engine.stop(now)
 
     def command_reconnect(self, now: Now) -> None:
         """As ``Engine.command_reconnect``."""
         self._tap.enter(capture.Commanded(now.mono, now.wall))
         self._engine.command_reconnect(now)
+
+    def _state(self) -> bytes:
+        try:
+            return checkpoint.dump(self._engine, self._tap.asked)
+        except checkpoint.UNWRITABLE as error:
+            # A replay cannot begin here then; that is no reason to end the connector.
+            self._engine.ports.log("error", "no_checkpoint", {"problem": str(error)})
+            return b""

@@ -113,6 +113,8 @@ class Shell:
             self._engine.start(now())
             while not self._stopping:
                 self._turn()
+            self._log.info("stopping")
+            self._engine.stop(now())
         finally:
             if self._recorder is not None:
                 self._recorder.close(orderly=self._stopping)
@@ -143,7 +145,8 @@ class Shell:
             self._pulse.late(deadline, present.mono)
             self._engine.woken(present)
         if self._pulse.deadline <= present.mono:
-            self.publish(NO_MARKET, self._pulse.beat(clock.usage(), present.mono), present)
+            headroom = self._engine.limits.headroom(present)
+            self.publish(NO_MARKET, self._pulse.beat(clock.usage(), present.mono, headroom), present)
 
     def _drain(self, key: str) -> None:
         """Read once, then hand on whole frames: at most a turn's worth."""
@@ -223,8 +226,6 @@ class Shell:
         self._engine.opened(attempt.key, now())
 
     def _close(self) -> None:
-        self._log.info("stopping")
-        self._engine.stop(now())
         for session in self._sessions.values():
             session.close()
         # What was taken back just now goes out with it.

@@ -14,6 +14,8 @@ def test_a_heartbeat_says_what_the_process_is_and_has_counted() -> None:
     beat = Pulse(7, 99, counters).beat(USAGE, 5)
     assert (beat.pid, beat.started_ns, beat.counters, beat.chains) == (7, 99, {"frames": 3}, {})
     assert (beat.loop_lag_ms, beat.rss_bytes, beat.cpu_s) == (0.0, 10, 1.5)
+    assert beat.headroom == {}
+    assert Pulse(7, 99, counters).beat(USAGE, 5, {"rest": 0.5}).headroom == {"rest": 0.5}
 
 
 def test_the_first_is_due_at_once_and_then_one_a_second() -> None:

@@ -50,3 +50,25 @@ def test_without_a_budget_nothing_waits() -> None:
     window = Window(None)
     window.take(0, 1_000_000)
     assert window.wait_ns(0, 1_000_000) == 0
+
+
+def test_the_least_that_was_left_is_told_once() -> None:
+    window = Window(Budget(4, 100))
+    assert window.headroom(0) == 1.0
+    window.take(0, 3)
+    assert window.headroom(150) == 0.25, "it is all back by now, and was not in between"
+    assert window.headroom(150) == 1.0
+    window.take(200, 4)
+    assert [window.headroom(at) for at in (210, 299, 300, 301)] == [0.0, 0.0, 0.0, 1.0]
+
+
+def test_nothing_is_left_when_more_than_the_whole_budget_was_spent() -> None:
+    window = Window(Budget(2, 100))
+    window.take(0, 5)
+    assert window.headroom(0) == 0.0
+
+
+def test_without_a_budget_there_is_no_headroom_to_tell_of() -> None:
+    window = Window(None)
+    window.take(0)
+    assert window.headroom(0) is None

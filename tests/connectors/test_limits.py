@@ -89,3 +89,29 @@ def test_a_link_forgets_its_past_only_after_a_minute_of_data() -> None:
     one.first_data, one.last_rx = 0, 60 * S
     assert one.lost(at(60 * S), not_before=100 * S) == 40 * S
     assert (one.failures, one.backoff.attempt) == (1, 1)
+
+
+def test_the_headroom_is_the_least_of_all_sessions_and_zero_while_the_venue_asks_for_rest() -> None:
+    limits = Limits(VenueSpec("fake", None, Budget(4, 60 * S), Budget(2, S), Budget(100, 60 * S)))
+    assert limits.headroom(at(0)) == {"connects": 1.0, "messages": 1.0, "rest": 1.0}
+    first, second = link(), link()
+    for each in (first, second):
+        limits.connect_at(at(0))
+        each.opened(at(0), limits.session_budget())
+    limits.message_taken(first, at(0))
+    limits.queue("1", Fetch("a", "http://venue", weight=30))
+    limits.due_call(at(0))
+    assert limits.headroom(at(0)) == {"connects": 0.5, "messages": 0.5, "rest": 0.7}
+    second.opened(at(2 * S), limits.session_budget())
+    assert limits.headroom(at(3 * S))["messages"] == 0.5, "as it was when it was last told"
+    assert limits.headroom(at(3 * S))["messages"] == 1.0
+    limits.answered(Reply(429, b"", {"retry-after": "7"}), at(3 * S))
+    limits.refused(429, {"retry-after": "5"}, at(3 * S))
+    assert limits.headroom(at(4 * S)) == {"connects": 0.0, "messages": 1.0, "rest": 0.0}
+    assert limits.headroom(at(11 * S)) == {"connects": 0.5, "messages": 1.0, "rest": 0.7}
+
+
+def test_a_venue_without_limits_has_no_headroom_to_tell_of() -> None:
+    limits = Limits(VenueSpec("fake", None, None, None, None))
+    limits.session_budget()
+    assert limits.headroom(at(0)) == {}
