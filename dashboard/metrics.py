@@ -70,6 +70,12 @@ def families(state: State, now: Now) -> Iterator[Metric]:
         yield from _checks(state)
     yield from _counts(state)
     yield from _delivery(state)
+    yield gauge(
+        "venue_limit_headroom_ratio",
+        "Least share of the venue's limit that was left in the last second; 0: used up, or the venue refuses us.",
+        ("venue", "limit"),
+        [((n, limit), share) for n, shares in state.headroom(now).items() for limit, share in shares.items()],
+    )
     yield from _processes(state, now)
     yield from _counters(state)
 

@@ -9,7 +9,7 @@ import msgspec
 from dashboard.health import Health, health
 from dashboard.history import Past
 from dashboard.state import Now, Source, State
-from dashboard.telemetry import System, VenueDetail
+from dashboard.telemetry import System
 
 _encode: Final = msgspec.json.Encoder().encode
 RETRY_MS: Final = 500
@@ -37,9 +37,11 @@ class Tick(msgspec.Struct, frozen=True):
 class Detail(msgspec.Struct, frozen=True):
     """Once a second."""
 
-    venues: dict[str, VenueDetail]
+    venues: dict[str, dict[str, Any]]
     markets: dict[str, dict[str, Any]]
     system: System | None
+    headroom: dict[str, dict[str, float]]
+    """Least share left of each venue's limits."""
 
 
 def hello(state: State, now: Now, version: str) -> bytes:
@@ -53,9 +55,24 @@ def tick(state: State, now: Now, marked: int) -> bytes:
     return _message("tick", Tick(now.wall_ms, state.source(now), health(state, now), state.history.since(marked)))
 
 
-def detail(state: State) -> bytes:
+def detail(state: State, now: Now) -> bytes:
     """Percentiles, prices, processes, delivery."""
-    return _message("detail", Detail(state.venue_detail, _markets(state), state.system))
+    return _message("detail", Detail(_venues(state), _markets(state), state.system, state.headroom(now)))
+
+
+def _venues(state: State) -> dict[str, dict[str, Any]]:
+    """What the page shows of each venue; histograms and what is of the whole run would be most of the message."""
+    return {
+        venue: {
+            "age": {"window": of.age.window},
+            "age_event": {"window": of.age_event.window},
+            "hops_us": {"window": of.hops_us.window},
+            "events_per_s": of.events_per_s,
+            "reconnects": of.reconnects,
+            "last_reconnect": of.last_reconnect,
+        }
+        for venue, of in state.venue_detail.items()
+    }
 
 
 def _markets(state: State) -> dict[str, dict[str, Any]]:

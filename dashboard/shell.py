@@ -97,7 +97,7 @@ class Shell:
         self._hub.publish(page.tick(self.state, present, marked))
         if present.mono - self._detailed >= DETAIL_NS:
             self._detailed = present.mono
-            self._hub.publish(page.detail(self.state))
+            self._hub.publish(page.detail(self.state, present))
 
     async def _beat(self) -> None:
         """Heartbeats: without them the sentinel takes this process for hung."""

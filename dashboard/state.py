@@ -21,6 +21,8 @@ HEARD_MS: Final = 3_000
 SUSPECT_MS: Final = 1_500
 """When telemetry is missing, whoever has been silent for so long is to blame: by then its heartbeat is due too."""
 MAX_PROCESSES: Final = 64
+LIMITS: Final = ("connects", "messages", "rest")
+"""What venues limit, in the heartbeats of their connectors."""
 KINDS: Final = ("telemetry", "heartbeat", "status", "reconnect", "process", "gap")
 """What the dashboard subscribes to."""
 
@@ -133,6 +135,19 @@ class State:
         """Whether a process has beaten lately."""
         beat = self.beats.get(process)
         return beat is not None and now.mono - beat.at <= within_ms * MS
+
+    def headroom(self, now: Now) -> dict[str, dict[str, float]]:
+        """Least share left of each limit of a venue, over the lines of its connector that are heard; 0 to 1."""
+        found: dict[str, dict[str, float]] = {}
+        for name, beat in self.beats.items():
+            venue = name.partition("/")[0]
+            if venue in self.plan.markets and self.heard(name, now):
+                limits = found.setdefault(venue, {})
+                for limit in LIMITS:
+                    share = beat.heartbeat.headroom.get(limit)
+                    if share is not None:
+                        limits[limit] = min(share, limits.get(limit, 1.0))
+        return found
 
     def _suspect(self, now: Now) -> str:
         """Who is to blame for missing telemetry."""

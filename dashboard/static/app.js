@@ -54,7 +54,7 @@ function tick(told) {
 }
 
 function detail(told) {
-  for (const [name, card] of page.cards) if (told.venues[name]) card.detail(told.venues[name], told.markets[name] ?? {});
+  for (const [name, card] of page.cards) if (told.venues[name]) card.detail(told.venues[name], told.markets[name] ?? {}, told.headroom[name] ?? {});
   details(told);
 }
 

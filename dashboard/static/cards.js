@@ -3,6 +3,8 @@ import { Spark } from "./charts.js";
 import { classes, el, rows, text } from "./dom.js";
 import { clock, ms, NONE, number, percentiles, span, state } from "./format.js";
 
+const NEAR = 0.1; // the share of a venue's limit below which there is an alert, when it stays so
+
 export class Card {
   constructor(name, limit) {
     this.name = name;
@@ -16,6 +18,7 @@ export class Card {
     this.eventNote = part("span");
     this.rate = part("p", "small");
     this.ages = part("tbody");
+    this.limits = part("p", "small");
     this.reconnects = part("p", "small");
     this.markets = part("tbody");
     this.root = el("article", { class: "card", "aria-label": name },
@@ -23,7 +26,7 @@ export class Card {
       el("div", { class: "ages" },
         el("div", {}, this.age, el("span", {}, `age (limit ${ms(limit)})`)), el("div", {}, this.event, this.eventNote)),
       this.spark.root,
-      table(["", ["p50", "n"], ["p95", "n"], ["p99", "n"]], this.ages), this.rate, this.reconnects,
+      table(["", ["p50", "n"], ["p95", "n"], ["p99", "n"]], this.ages), this.rate, this.limits, this.reconnects,
       table(["market", ["bid", "n"], ["ask", "n"], ["funding/h", "n"], ["age", "n"], "book"], this.markets));
   }
 
@@ -41,13 +44,17 @@ export class Card {
     this.drawMarkets();
   }
 
-  detail(venue, markets) {
+  detail(venue, markets, headroom) {
     const per = Object.values(venue.events_per_s).reduce((sum, rate) => sum + rate, 0);
     text(this.rate, `${per.toFixed(0)} events/s`);
     rows(this.ages, [
       ["age", ...percentiles(venue.age.window, ms).map(right)],
       ["event age", ...percentiles(venue.age_event.window, ms).map(right)],
     ]);
+    const shares = Object.entries(headroom);
+    text(this.limits, shares.length === 0 ? "" :
+      `left of venue limits: ${shares.map(([limit, share]) => `${limit} ${share < NEAR ? "▲ " : ""}${Math.floor(share * 100)} %`).join(", ")}`);
+    classes(this.limits, shares.some(([, share]) => share < NEAR) ? "bad" : "small");
     const reasons = Object.entries(venue.reconnects).filter(([, count]) => count > 0).sort((one, other) => other[1] - one[1]);
     const last = venue.last_reconnect;
     text(this.reconnects, reasons.length === 0 ? "no reconnects" :

@@ -191,10 +191,16 @@ def telemetry(told: dict[str, Any], at_ms: int = 0, *, epoch: int = 1) -> Messag
 
 
 def heartbeat(
-    sender: str, at_ms: int = 0, *, epoch: int = 1, line: str = "a", counters: dict[str, int] | None = None
+    sender: str,
+    at_ms: int = 0,
+    *,
+    epoch: int = 1,
+    line: str = "a",
+    counters: dict[str, int] | None = None,
+    headroom: dict[str, float] | None = None,
 ) -> Message:
     """A heartbeat."""
-    beat = Heartbeat(7, WALL, counters or {}, {}, 0.5, 30_000_000, 1.25)
+    beat = Heartbeat(7, WALL, counters or {}, {}, 0.5, 30_000_000, 1.25, headroom or {})
     return message(beat, at_ms, sender=sender, epoch=epoch, line=line)
 
 

@@ -85,6 +85,18 @@ def test_latencies_are_histograms_that_a_restart_of_the_runner_begins_anew(full:
     assert exposed(full)[name % ("socket_to_apply", "+Inf")] == 1
 
 
+def test_what_is_left_of_a_limit_is_the_least_of_the_lines_that_are_heard_and_of_known_limits_only() -> None:
+    name = 'paraphina_venue_limit_headroom_ratio{limit="rest",venue="aster"}'
+    told = state(
+        heartbeat("aster", headroom={"rest": 0.4, "made up": 0.1}),
+        heartbeat("aster", line="b", headroom={"rest": 0.3}),
+        heartbeat("aster", line="c", headroom={"rest": 0.5}),
+        heartbeat("atlantis", headroom={"rest": 0.1}),
+    )
+    assert {key: left for key, left in exposed(told).items() if "headroom" in key} == {name: 0.3}
+    assert not [key for key in exposed(told, 3_500) if "headroom" in key]
+
+
 def test_counts_that_do_not_fit_their_bounds_or_of_an_unknown_hop_are_left_out(full: State) -> None:
     told = whole()
     counts = {"socket_to_apply": [1, 2], "made_up": [0, 0, 0, 0]}

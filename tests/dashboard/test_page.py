@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dashboard import page
-from tests.dashboard.samples import BTC, WALL_MS, body, now, state, telemetry, whole
+from tests.dashboard.samples import BTC, WALL_MS, body, heartbeat, now, state, telemetry, whole
 
 
 def told(message: bytes) -> tuple[str, dict[str, Any]]:
@@ -42,11 +42,16 @@ def test_a_tick_carries_health_and_the_marks_since_the_last() -> None:
 
 
 def test_details_carry_what_the_page_shows() -> None:
-    name, found = told(page.detail(state(telemetry(whole()))))
+    known = state(telemetry(whole()), heartbeat("aster", headroom={"rest": 0.4}))
+    name, found = told(page.detail(known, now()))
     assert name == "detail"
     assert found["venues"]["aster"]["reconnects"] == {"seq_gap": 2}
     assert found["markets"]["aster"][BTC]["bid"] == [100.0, 1.0]
     assert found["system"]["processes"]["aster"]["pid"] == 42
+    assert found["headroom"] == {"aster": {"rest": 0.4}}
+    assert found["venues"]["aster"]["hops_us"] == {
+        "window": {"socket_to_apply": [100, 200, 300, 400, 7], "venue_to_socket": None}
+    }
 
 
 def test_text_that_breaks_lines_cannot_break_an_event() -> None:

@@ -49,7 +49,10 @@ def exposed() -> set[str]:
 
     class One(Collector):
         def collect(self) -> Iterator[Metric]:
-            beats = [heartbeat(name) for name in ("aster", "publisher", "runner", "sentinel", "dashboard")]
+            beats = [
+                heartbeat(name, headroom={"rest": 1.0})
+                for name in ("aster", "publisher", "runner", "sentinel", "dashboard")
+            ]
             yield from metrics.families(state(telemetry(whole()), *beats), now())
 
     registry = CollectorRegistry()
