@@ -9,25 +9,26 @@ from simulator.scheduler import MOST_AT_ONCE, Scheduler
 
 
 def test_a_period_is_kept_without_drift() -> None:
-    async def run() -> tuple[int, float]:
-        calls, reached = 0, asyncio.Event()
+    async def run() -> list[float]:
+        calls: list[float] = []
+        reached = asyncio.Event()
         loop = asyncio.get_running_loop()
         began = loop.time()
 
         def tick() -> None:
-            nonlocal calls
-            calls += 1
-            if calls == 50:
+            calls.append(loop.time() - began)
+            if len(calls) == 50:
                 reached.set()
 
         timer = Scheduler(_fail).every(0.004, tick)
         await asyncio.wait_for(reached.wait(), 20)
         timer.cancel()
-        return calls, loop.time() - began
+        return calls
 
-    calls, took = asyncio.run(run())
-    assert calls == 50
-    assert took >= 0.2
+    late = [when - 0.004 * (number + 1) for number, when in enumerate(asyncio.run(run()))]
+    assert min(late) > -0.0005
+    # A machine may be late for a while, and what it missed is made up for; a drift would never come back.
+    assert min(late[25:]) < 0.01
 
 
 def _fail(error: Exception) -> None:
