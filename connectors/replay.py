@@ -224,7 +224,7 @@ class ReplayedBook:
 
     def _fit(self) -> bool:
         book = self.feed.book
-        return not book.is_crossed() and (self.may_be_empty or bool(book.bids.keys and book.asks.keys))
+        return not book.is_crossed() and (self.may_be_empty or book.is_two_sided())
 
     def _unfitness(self) -> str:
         bid, _, ask, _ = self.feed.book.best()

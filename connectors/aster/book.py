@@ -144,7 +144,7 @@ class DiffBook:
         if book.is_crossed():
             self.chain.updates.clear()
             return self._distrust(now, Count(Counter.CROSSED_BOOKS.label))
-        if book.bids.keys and book.asks.keys:
+        if book.is_two_sided():
             self._one_sided = False
         elif not self._one_sided:
             return self.wrong(now)
@@ -298,7 +298,7 @@ class DiffBook:
     def _publish(self, levels: Levels, reach: Span, now: Now) -> Effects:
         self._snapshot = self._picture = self._lost = None
         self._reach, self._reached = reach, now.mono
-        self._one_sided = not (levels.bids.keys and levels.asks.keys)
+        self._one_sided = not levels.is_two_sided()
         newest = self.chain.updates[-1]
         return self.feed.whole(newest.venue_ns, newest.last, levels.levels(), kept=True)
 
@@ -361,8 +361,8 @@ class DiffBook:
             return self.feed.confirm(snapshot.venue_ns or self.feed.venue_ns, self.chain.last)
         mine, book = self._reach, self.feed.book
         used = min(
-            len(book.bids.keys) if mine.low > 0.0 else inf,
-            len(book.asks.keys) if mine.high < inf else inf,
+            book.bids.count() if mine.low > 0.0 else inf,
+            book.asks.count() if mine.high < inf else inf,
         )
         old = mine != WHOLE and now.mono - self._reached >= spec.REFRESH_NS
         return self._publish(levels, reach, now) if old or used < spec.SNAPSHOT_LEVELS // 2 else []

@@ -110,8 +110,8 @@ def rolled(snapshot: Snapshot, updates: list[DepthUpdate], reach: Span) -> Level
 def differing(ours: Levels, theirs: Levels, reach: Span) -> set[float]:
     """Prices at which two books differ within a reach that both have."""
     low, high = reach.low, reach.high
-    bids = {px for px, _ in ours.bids.sizes.items() ^ theirs.bids.sizes.items() if px >= low}
-    return bids | {px for px, _ in ours.asks.sizes.items() ^ theirs.asks.sizes.items() if px <= high}
+    bids = {px for px, _ in ours.bids.live().items() ^ theirs.bids.live().items() if px >= low}
+    return bids | {px for px, _ in ours.asks.live().items() ^ theirs.asks.live().items() if px <= high}
 
 
 def divergence(ours: Levels, theirs: Levels, prices: set[float]) -> float:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from bus.book import Book as Levels
-from bus.book import check_levels
+from bus.book import BookSide, check_levels
 from bus.errors import FrameError, VenueError
 from bus.events import Instrument
 from connectors.extended import spec
@@ -217,16 +217,18 @@ def misfits(held: Levels, data: BookData) -> int:
     A level that is not held, beyond the last one that is, is none: nobody promises that a snapshot goes to the end.
     """
     bids, asks = held.bids, held.asks
-    return _misfits(bids.sizes, bids.keys, 1.0, data.b) + _misfits(asks.sizes, asks.keys, -1.0, data.a)
+    return _misfits(bids, data.b) + _misfits(asks, data.a)
 
 
-def _misfits(sizes: dict[float, float], keys: list[float], sign: float, levels: list[Level]) -> int:
-    size = sizes.get
+def _misfits(side: BookSide, levels: list[Level]) -> int:
+    size, sign = side.sizes.get, side.sign
     # The hot path is this one pass; what it lets through fits at any size.
     suspects = [level for level in levels if not -TOLERANCE < size(level.p, 0.0) + level.q - level.c < TOLERANCE]
-    wrong = 0
+    if not suspects:
+        return 0
+    wrong, worst = 0, side.worst()
     for level in suspects:
-        beyond = level.p not in sizes and (not keys or sign * level.p < keys[0])
+        beyond = not size(level.p) and (worst is None or sign * level.p < sign * worst)
         wrong += not beyond and abs(size(level.p, 0.0) + level.q - level.c) > TOLERANCE * (1.0 + level.c)
     return wrong
 
@@ -234,7 +236,7 @@ def _misfits(sizes: dict[float, float], keys: list[float], sign: float, levels: 
 def holds(held: Levels, levels: Flat) -> bool:
     """Whether a book has exactly these levels."""
     bid_px, bid_sz, ask_px, ask_sz = levels
-    return held.bids.sizes == dict(zip(bid_px, bid_sz, strict=True)) and held.asks.sizes == dict(
+    return held.bids.live() == dict(zip(bid_px, bid_sz, strict=True)) and held.asks.live() == dict(
         zip(ask_px, ask_sz, strict=True)
     )
 
@@ -375,6 +377,6 @@ def rest_book(body: bytes, symbol: str) -> Flat:
     )
     found = Levels()
     found.replace(*sides)
-    if found.is_crossed() or not found.bids.keys or not found.asks.keys:
+    if found.is_crossed() or not found.is_two_sided():
         raise VenueError(f"REST book is crossed or lacks a side: {found.best()}", market=symbol)
     return found.levels()

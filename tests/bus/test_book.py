@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.book import Book, replayed
+from bus.book import SPARE, Book, BookSide, replayed
 from bus.errors import VenueError
 
 PRICES = st.integers(1, 40).map(float)
@@ -24,6 +24,7 @@ def test_sides_are_best_first_and_without_empty_levels() -> None:
     assert book.levels() == ([100.0, 99.0], [2.0, 1.0], [101.0, 102.0], [4.0, 3.0])
     assert book.levels(1) == ([100.0], [2.0], [101.0], [4.0])
     assert book.best() == (100.0, 2.0, 101.0, 4.0)
+    assert book.is_two_sided()
     assert (book.best_bid(), book.best_ask()) == (100.0, 101.0)
     assert len(book) == 4
 
@@ -32,9 +33,11 @@ def test_an_empty_book_has_no_touch_and_is_not_crossed() -> None:
     book = Book()
     assert book.best() == (None, None, None, None)
     assert not book.is_crossed()
+    assert not book.is_two_sided()
     book.replace([1.0], [1.0], [], [])
     assert book.best() == (1.0, 1.0, None, None)
     assert not book.is_crossed()
+    assert not book.is_two_sided()
     book.clear()
     assert len(book) == 0
 
@@ -119,3 +122,40 @@ def test_depth_only_limits_what_is_shown(bids: tuple[list[float], list[float]], 
     if len(whole[0]) > depth and depth:
         book.apply([whole[0][0]], [0.0], [], [])
         assert book.levels(depth)[0] == whole[0][1 : depth + 1]
+
+
+def _held(side: BookSide, model: dict[float, float], *, bids: bool) -> None:
+    """The side says of itself what a plain dictionary of its levels does."""
+    order = sorted(model, reverse=bids)
+    assert side.flat(None) == (order, [model[price] for price in order])
+    assert side.flat(3) == (order[:3], [model[price] for price in order[:3]])
+    assert side.count() == len(model)
+    assert side.best() == (order[0] if order else None)
+    assert side.worst() == (order[-1] if order else None)
+    assert all(side.sizes.get(price, 0.0) == model.get(price, 0.0) for price in map(float, range(1, 41)))
+
+
+@given(st.booleans(), st.lists(st.tuples(SIDE, st.booleans()), max_size=12))
+def test_what_was_removed_is_gone_for_every_reader_after_every_change(
+    bids: bool, changes: list[tuple[tuple[list[float], list[float]], bool]]
+) -> None:
+    side, model = BookSide(1.0 if bids else -1.0), dict[float, float]()
+    for (prices, sizes), look in changes:
+        side.apply(prices, sizes)
+        model = {price: size for price, size in (model | dict(zip(prices, sizes, strict=True))).items() if size}
+        _held(side, model, bids=bids)
+        if look:
+            assert side.live() == model
+            _held(side, model, bids=bids)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_removed_levels_are_forgotten_before_they_outnumber_the_others(sign: float) -> None:
+    side = BookSide(sign)
+    side.apply([1_000.0], [1.0])
+    for step in range(1, 5_000):
+        price = 1_000.0 - sign * step
+        side.apply([price], [1.0])
+        side.apply([price], [0.0])
+        assert len(side.sizes) <= 2 * 2 + SPARE
+    assert side.live() == {1_000.0: 1.0}
