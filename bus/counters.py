@@ -14,6 +14,7 @@ class Owner(Enum):
     CLIENT = "client"
     RUNNER = "runner"
     SENTINEL = "sentinel"
+    DASHBOARD = "dashboard"
 
 
 class Counter(Enum):
@@ -116,6 +117,10 @@ class Counter(Enum):
 
     RESTARTS = ("restarts", "Processes restarted by the sentinel.", Owner.SENTINEL)
     REVIVALS = ("revivals", "FATAL programs started again by the sentinel.", Owner.SENTINEL)
+
+    PAGES_CUT = ("pages_cut", "Pages cut off because they did not take what they were sent.", Owner.DASHBOARD)
+    PAGES_REFUSED = ("pages_refused", "Pages refused because too many were open.", Owner.DASHBOARD)
+    TELEMETRY_UNREADABLE = ("telemetry_unreadable", "Telemetry that could not be read.", Owner.DASHBOARD)
 
 
 class Counters:
