@@ -28,12 +28,13 @@ V: Final = ("venue",)
 VM: Final = ("venue", "market")
 P: Final = ("process",)
 PERCENTILES: Final = ("50", "95", "99", "max")
+DASHBOARD: Final = "dashboard"
 OWNERS: Final = {
     "connector": frozenset({Owner.CONNECTOR, Owner.OUTBOX}),
     "publisher": frozenset({Owner.PUBLISHER, Owner.OUTBOX}),
     "runner": frozenset({Owner.RUNNER, Owner.CLIENT, Owner.OUTBOX}),
     "sentinel": frozenset({Owner.SENTINEL, Owner.OUTBOX}),
-    "dashboard": frozenset({Owner.OUTBOX}),
+    DASHBOARD: frozenset({Owner.DASHBOARD, Owner.CLIENT, Owner.OUTBOX}),
 }
 """What each process counts from its start."""
 HOPS: Final = ("venue_to_socket", "socket_to_publish", "publish_to_apply", "socket_to_apply")
@@ -85,7 +86,6 @@ def _source(state: State, report: Health) -> Iterator[Metric]:
     source = report.source
     yield gauge("telemetry_up", "1 while the runner's telemetry is current.", (), [((), source.ok)])
     yield gauge("telemetry_age_seconds", "Age of the newest telemetry.", (), [((), _seconds(source.age_ms))])
-    yield counter("telemetry_unreadable", "Telemetry that could not be read.", (), [((), state.unread)])
     yield gauge("healthy", "1 while every venue is live, fresh and trusted.", (), [((), report.healthy)])
     yield gauge("ready", "1 while every required market is fresh and trusted.", (), [((), report.ready)])
     yield counter(
@@ -304,9 +304,12 @@ def _counters(state: State) -> Iterator[Metric]:
 
     Without the zeros Prometheus would miss the first count: it sees no increase where there was no sample.
     """
-    counts = {name: _counts_of(name, beat.heartbeat.counters, state) for name, beat in state.beats.items()}
+    told = {name: beat.heartbeat.counters for name, beat in state.beats.items()}
+    # What it counts itself is known also while nothing is heard on the bus.
+    told[DASHBOARD] = state.counters.snapshot()
+    counts = {name: _counts_of(name, counters, state) for name, counters in told.items()}
     for one in Counter:
-        values = [((name,), told[one.label]) for name, told in counts.items() if one.label in told]
+        values = [((name,), of[one.label]) for name, of in counts.items() if one.label in of]
         if values:
             yield counter(one.label.removesuffix("_count"), one.sentence, P, values)
 
@@ -342,9 +345,7 @@ def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1e3
 
 
-def serving(clients: int, cut: int, refused: int, version: str) -> Iterator[Metric]:
+def serving(clients: int, version: str) -> Iterator[Metric]:
     """The dashboard about itself."""
     yield gauge("build_info", "Version of the dashboard.", ("version",), [((version,), 1)])
     yield gauge("dashboard_pages", "Pages that are open.", (), [((), clients)])
-    yield counter("dashboard_pages_cut", "Pages cut off because they were too slow.", (), [((), cut)])
-    yield counter("dashboard_pages_refused", "Pages refused because too many were open.", (), [((), refused)])

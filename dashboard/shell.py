@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from bus import clock
 from bus.aio import AsyncSubscriber
-from bus.counters import Counters
 from bus.events import NO_MARKET
 from bus.process import Pulse
 from bus.settings import Settings
@@ -44,9 +43,11 @@ class Shell:
         self._settings = settings
         self._log = log
         host = settings.dashboard.host
-        self.state = State(plan(settings, same_host=is_local(settings.endpoint("market_out"))), now())
-        self._hub = Hub(lambda: page.hello(self.state, now(), VERSION))
+        watched = plan(settings, same_host=is_local(settings.endpoint("market_out")))
         self._socket = serve.bind(host, settings.dashboard.port)
+        self._subscriber = AsyncSubscriber(settings, kinds=KINDS, books=False, name=NAME)
+        self.state = State(watched, now(), self._subscriber.counters)
+        self._hub = Hub(lambda: page.hello(self.state, now(), VERSION), self.state.counters)
         local = _is_loopback(host)
         self._server = serve.server(Web(self.state, self._hub, now, local=local).app, log)
         self._marked = 0
@@ -79,7 +80,7 @@ class Shell:
 
     async def _follow(self) -> None:
         """Take what the bus delivers and tell the pages."""
-        async with AsyncSubscriber(self._settings, kinds=KINDS, books=False, name=NAME) as subscriber:
+        async with self._subscriber as subscriber:
             told = 0
             while True:
                 items = await subscriber.poll(QUIET_S)
@@ -101,7 +102,7 @@ class Shell:
 
     async def _beat(self) -> None:
         """Heartbeats: without them the sentinel takes this process for hung."""
-        counters, epoch = Counters(), new_epoch()
+        counters, epoch = self.state.counters, new_epoch()
         producer = Producer(self._settings, NAME, epoch, counters)
         pulse = Pulse(os.getpid(), epoch, counters)
         joined = asyncio.Event()

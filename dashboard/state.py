@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from bus.counters import Counter, Counters
 from bus.events import NO_MARKET, Gap, Heartbeat, Process, Reconnect, Status, Telemetry
 from bus.items import Item, Message
 from bus.wire import Header
@@ -62,7 +63,7 @@ class Source(msgspec.Struct, frozen=True):
 class State:
     """The newest of everything, and what it was before in ``history``."""
 
-    def __init__(self, plan: Plan, now: Now) -> None:
+    def __init__(self, plan: Plan, now: Now, counters: Counters | None = None) -> None:
         self.plan = plan
         self.history = History(tuple(plan.markets))
         self.history.mark(now.wall_ms, "dashboard", "process", "started")
@@ -72,8 +73,8 @@ class State:
         self.market_detail: dict[str, dict[str, MarketDetail]] = {}
         self.system: System | None = None
         self.beats: dict[str, Beat] = {}
-        self.unread = 0
-        """Telemetry that could not be read."""
+        self.counters = counters or Counters()
+        """What this process counts itself."""
         self._unreadable: str | None = None
         self._at = 0
         self._epoch = 0
@@ -164,7 +165,7 @@ class State:
         tick = read(event.body)
         if isinstance(tick, str):
             self._unreadable = tick
-            self.unread += 1
+            self.counters.add(Counter.TELEMETRY_UNREADABLE)
             return False
         if header.epoch != self._epoch:
             # Another run of the runner counts from nothing: what is left of the one before must not stand beside it.

@@ -9,6 +9,8 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from bus.counters import Counter, Counters
+
 MAX_CLIENTS: Final = 16
 QUEUE: Final = 8
 """Messages that may wait for one page: about two seconds of them."""
@@ -32,12 +34,9 @@ class Client:
 class Hub:
     """All pages."""
 
-    def __init__(self, hello: Callable[[], bytes], *, max_clients: int = MAX_CLIENTS) -> None:
-        self.cut = 0
-        """Pages that were cut off because they were too slow."""
-        self.refused = 0
-        """Pages that were refused because there were too many."""
+    def __init__(self, hello: Callable[[], bytes], counters: Counters, *, max_clients: int = MAX_CLIENTS) -> None:
         self._hello = hello
+        self._counters = counters
         self._max = max_clients
         self._clients: set[Client] = set()
         self._closed = False
@@ -63,7 +62,7 @@ class Hub:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one page until it leaves or is cut off."""
         if self._closed or len(self._clients) >= self._max:
-            self.refused += 1
+            self._counters.add(Counter.PAGES_REFUSED)
             await _refuse(send)
             return
         client = Client()
@@ -84,7 +83,7 @@ class Hub:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             slow = not leaving.done() and not self._closed
             if slow:
-                self.cut += 1
+                self._counters.add(Counter.PAGES_CUT)
                 # What waits in the socket's buffer would keep the connection, and its memory, for as long as it likes.
                 scope.get(ABORT, _nothing)()
         finally:

@@ -100,7 +100,7 @@ class Web:
 
     def _families(self) -> Iterator[Metric]:
         yield from metrics.families(self._state, self._clock())
-        yield from metrics.serving(len(self._hub), self._hub.cut, self._hub.refused, VERSION)
+        yield from metrics.serving(len(self._hub), VERSION)
 
 
 class Guard:

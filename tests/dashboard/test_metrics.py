@@ -27,7 +27,7 @@ def exposed(told: State, at_ms: int = 0) -> Samples:
     class One(Collector):
         def collect(self) -> Iterator[Metric]:
             yield from metrics.families(told, now(at_ms))
-            yield from metrics.serving(3, 1, 2, "1.2.3")
+            yield from metrics.serving(3, "1.2.3")
 
     registry = CollectorRegistry()
     registry.register(One())
@@ -136,7 +136,17 @@ def test_delivery_processes_and_checks_are_told(full: State) -> None:
     assert found['paraphina_market_diverged_seconds{market="BTC-PERP",venue="aster"}'] == 2.5
     assert 'paraphina_market_divergence_ratio{market="ETH-PERP",venue="aster"}' not in found
     assert found['paraphina_build_info{version="1.2.3"}'] == 1
-    assert found["paraphina_dashboard_pages_cut_total"] == 1
+    assert found["paraphina_dashboard_pages"] == 3
+
+
+def test_what_the_dashboard_counts_itself_is_told_once_and_also_while_nothing_is_heard() -> None:
+    told = state()
+    told.counters.add(Counter.PAGES_CUT)
+    name = 'paraphina_pages_cut_total{process="dashboard"}'
+    assert exposed(told)[name] == 1
+    assert exposed(told)['paraphina_client_lost_total{process="dashboard"}'] == 0
+    told.take(heartbeat("dashboard", counters={"pages_cut": 1}), now())
+    assert exposed(told)[name] == 1
 
 
 def test_without_current_telemetry_nothing_measured_is_told_and_what_was_counted_stays(full: State) -> None:

@@ -127,7 +127,7 @@ def test_a_page_that_does_not_read_is_cut_off(watched: Watched, eventually: Even
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         slow.connect(("127.0.0.1", watched.plane.settings.dashboard.port))
         slow.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        eventually(lambda: watched.metric("paraphina_dashboard_pages_cut_total") == 1)
+        eventually(lambda: watched.metric('paraphina_pages_cut_total{process="dashboard"}') == 1)
         assert watched.metric("paraphina_dashboard_pages") == 0
     assert watched.status("/health") == 200
 

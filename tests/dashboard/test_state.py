@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bus.counters import Counter
 from bus.events import Bbo, Gap, Process, Reason, Reconnect, Source, State, Status, Trust
 from bus.items import Healed
 from dashboard.state import MAX_PROCESSES
@@ -78,7 +79,7 @@ def test_another_run_of_the_runner_does_not_stand_beside_details_of_the_one_befo
 
 def test_telemetry_that_cannot_be_read_is_counted_and_is_the_problem_once_the_last_good_one_is_old() -> None:
     found = state(telemetry({**body(), "schema": 9}))
-    assert found.unread == 1
+    assert found.counters.get(Counter.TELEMETRY_UNREADABLE) == 1
     assert "version 9" in str(found.source(now()).problem)
     found.take(telemetry(body()), now())
     found.take(telemetry({**body(), "schema": 9}, 250), now(250))

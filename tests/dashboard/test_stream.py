@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bus.counters import Counter, Counters
 from dashboard import stream
 from dashboard.stream import ABORT, QUEUE, Hub
 
@@ -64,7 +65,8 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
 
 def test_a_page_gets_the_greeting_and_then_every_message_in_order() -> None:
     async def story() -> None:
-        hub = Hub(lambda: b"hello")
+        counters = Counters()
+        hub = Hub(lambda: b"hello", counters)
         page = Page(hub)
         await settle(lambda: page.got)
         for number in range(QUEUE):
@@ -74,14 +76,15 @@ def test_a_page_gets_the_greeting_and_then_every_message_in_order() -> None:
         assert (page.status, len(hub)) == (200, 1)
         page.leave()
         await page.task
-        assert (len(hub), hub.cut, page.aborted) == (0, 0, False)
+        assert (len(hub), counters.get(Counter.PAGES_CUT), page.aborted) == (0, 0, False)
 
     run(story)
 
 
 def test_a_page_that_does_not_keep_up_is_cut_off_and_the_others_are_not_held_up() -> None:
     async def story() -> None:
-        hub = Hub(lambda: b"hello")
+        counters = Counters()
+        hub = Hub(lambda: b"hello", counters)
         slow, good = Page(hub), Page(hub)
         await settle(lambda: slow.got and good.got)
         slow.reading.clear()
@@ -90,7 +93,7 @@ def test_a_page_that_does_not_keep_up_is_cut_off_and_the_others_are_not_held_up(
             await settle(lambda number=number: len(good.got) == number + 2)  # type: ignore[misc]
         await slow.task
         assert slow.aborted
-        assert (hub.cut, len(hub)) == (1, 1)
+        assert (counters.get(Counter.PAGES_CUT), len(hub)) == (1, 1)
         good.leave()
         await good.task
 
@@ -101,24 +104,30 @@ def test_a_page_that_takes_nothing_is_cut_off_even_when_little_waits_for_it(monk
     monkeypatch.setattr(stream, "STALLED_S", 0.01)
 
     async def story() -> None:
-        hub = Hub(lambda: b"hello")
+        counters = Counters()
+        hub = Hub(lambda: b"hello", counters)
         page = Page(hub)
         page.reading.clear()
         await asyncio.wait_for(page.task, 20)
         assert page.aborted
-        assert hub.cut == 1
+        assert counters.get(Counter.PAGES_CUT) == 1
 
     run(story)
 
 
 def test_more_pages_than_the_bound_are_refused_and_a_place_that_is_left_is_free() -> None:
     async def story() -> None:
-        hub = Hub(lambda: b"hello", max_clients=1)
+        counters = Counters()
+        hub = Hub(lambda: b"hello", counters, max_clients=1)
         first = Page(hub)
         await settle(lambda: first.got)
         second = Page(hub)
         await second.task
-        assert (second.status, hub.refused, second.got) == (503, 1, [b"too many pages are open\n"])
+        assert (second.status, counters.get(Counter.PAGES_REFUSED), second.got) == (
+            503,
+            1,
+            [b"too many pages are open\n"],
+        )
         first.leave()
         await first.task
         third = Page(hub)
@@ -132,12 +141,13 @@ def test_more_pages_than_the_bound_are_refused_and_a_place_that_is_left_is_free(
 
 def test_at_the_end_every_stream_is_ended_in_order_and_new_pages_are_refused() -> None:
     async def story() -> None:
-        hub = Hub(lambda: b"hello")
+        counters = Counters()
+        hub = Hub(lambda: b"hello", counters)
         page = Page(hub)
         await settle(lambda: page.got)
         hub.close()
         await page.task
-        assert (page.ended, page.aborted, hub.cut) == (True, False, 0)
+        assert (page.ended, page.aborted, counters.get(Counter.PAGES_CUT)) == (True, False, 0)
         late = Page(hub)
         await late.task
         assert late.status == 503

@@ -49,7 +49,7 @@ class Client:
 
 def client(told: State, clock: Clock | None = None, *, local: bool = True) -> Client:
     """A client of an application over this state."""
-    web = Web(told, Hub(lambda: b"hello"), clock or Clock(), local=local)
+    web = Web(told, Hub(lambda: b"hello", told.counters), clock or Clock(), local=local)
     return Client(web.app)
 
 
