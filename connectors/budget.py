@@ -75,6 +75,7 @@ class Window:
         if self._budget is not None:
             self._spent.extend(past)
             self._sum += sum(units for _, units in past)
+            self._least = min(self._least, self._left())
 
     def _forget(self, horizon: int) -> None:
         while self._spent and self._spent[0][0] <= horizon:

@@ -20,6 +20,7 @@ from bus.events import BusEvent, Reason
 from bus.settings import Venue as VenueSettings
 from bus.wire import encode_payload
 from connectors.effects import Fetch, Now, Refusal, Reply
+from connectors.past import Past
 from connectors.venue import VenueSpec
 
 MAGIC: Final = b"PRPHCAP1"
@@ -71,6 +72,8 @@ class _Input(_Record, frozen=True, array_like=True, gc=False):
 
 class Started(_Input, frozen=True, tag=0, gc=False):
     """``Engine.start``."""
+
+    past: Past = Past()
 
 
 class Received(_Input, frozen=True, tag=1, gc=False):

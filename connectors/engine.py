@@ -22,6 +22,7 @@ from connectors.feed import Rebuilds, SeenTrades
 from connectors.generation import Generation
 from connectors.limits import Limits
 from connectors.links import Link, Phase
+from connectors.past import Past
 from connectors.ports import Ports
 from connectors.teller import Teller, Why, cause
 from connectors.venue import Context, Factory, VenueSpec
@@ -75,8 +76,9 @@ class Engine:
             fx.Note: lambda _, effect, __: ports.log(effect.level, effect.event, effect.fields),
         }
 
-    def start(self, now: Now) -> None:
-        """Process start."""
+    def start(self, now: Now, past: Past | None = None) -> None:
+        """Process start. ``past``: what the process before this one spent of the limits."""
+        self.limits.recall(past or Past())
         self.watch_at = now.mono
         self.teller = Teller(self.ports, self.settings.markets, now)
         self.active = self.new_generation(now, standby=False)
@@ -92,7 +94,7 @@ class Engine:
         link.opened(now, self.limits.session_budget())
         self.teller.line("info", "connected", now, conn=link.conn, url=link.url)
         if generation is self.active:
-            self.teller.move(self._not_live(), State.SYNCING, "connected", "", now)
+            self.teller.move(self.not_live(), State.SYNCING, "connected", "", now)
         self._run(generation, link.conn, generation.protocol.opened(link.conn, now), now)
         self.refresh(now)
 
@@ -347,7 +349,7 @@ class Engine:
         count = self.counters.add_label(f"reconnect.{reason}")
         self.teller.left(Reconnect(link.conn, reason, count, detail, wait // MS), now)
         if generation is self.active and link.fruitless >= DOWN_AFTER:
-            fed = [market for market in self._not_live() if generation.view(market).feeding in {None, link.conn}]
+            fed = [market for market in self.not_live() if generation.view(market).feeding in {None, link.conn}]
             self.teller.move(tuple(fed), State.DOWN, reason, detail, now)
 
     def _let_in(self, now: Now) -> None:
@@ -389,11 +391,8 @@ class Engine:
             times.append(generation.protocol.deadline if self.heeds_protocol else None)
         self.deadline = min((time for time in times if time is not None), default=None)
 
-    def call_down(self, now: Now) -> None:
-        """Recovery has taken longer than its budget."""
-        self.teller.move(self._not_live(), State.DOWN, "recovery_budget", "", now)
-
-    def _not_live(self) -> tuple[str, ...]:
+    def not_live(self) -> tuple[str, ...]:
+        """Markets without a live book, in an order that a replay meets again."""
         return tuple(sorted(set(self.settings.markets) - self.active.live))
 
     def _log(self, level: str, event: str, **fields: object) -> None:

@@ -11,6 +11,7 @@ from connectors import capture, checkpoint
 from connectors.capture import NOTES, Checkpoint, Input, Output, Record, Tally
 from connectors.effects import Fetch, Now, Refusal, Reply
 from connectors.engine import Engine
+from connectors.past import Past
 from connectors.ports import Ports
 
 BLOCK_BYTES: Final = 262_144
@@ -135,10 +136,10 @@ class RecordedEngine:
         """As ``Engine.deadline``."""
         return self._engine.deadline
 
-    def start(self, now: Now) -> None:
+    def start(self, now: Now, past: Past | None = None) -> None:
         """As ``Engine.start``."""
-        self._tap.enter(capture.Started(now.mono, now.wall))
-        self._engine.start(now)
+        self._tap.enter(capture.Started(now.mono, now.wall, past or Past()))
+        self._engine.start(now, past)
 
     def opened(self, key: str, now: Now) -> None:
         """As ``Engine.opened``."""

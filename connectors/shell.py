@@ -26,6 +26,7 @@ from bus.settings import Settings
 from bus.sockets import Producer, new_epoch
 from connectors.effects import Fetch, Now, Refusal, Reply
 from connectors.engine import Engine
+from connectors.keeper import Keeper
 from connectors.ports import Ports
 from connectors.rest import Mailbox, Rest, Workers
 from connectors.session import ConnectTimeout, FrameTooLarge, Session, UpgradeRefused, close_text, connect
@@ -80,6 +81,8 @@ class Shell:
         self._poll.register(self._mailbox.fileno(), select.EPOLLIN)
         self._poll.register(self._producer.link.fd, select.EPOLLIN)
         self._stopping = False
+        self._keeper = Keeper(settings, venue, log)
+        self._kept = 0
         self._recorder: Recorder | None = None
         self._engine: Engine | RecordedEngine = self._make(settings, spec, factory, epoch)
 
@@ -110,7 +113,7 @@ class Shell:
             signal.signal(number, lambda *_: self._mailbox.put(_Stop()))
         signal.signal(signal.SIGHUP, lambda *_: self._mailbox.put(_Reconnect()))
         try:
-            self._engine.start(now())
+            self._begin(now())
             while not self._stopping:
                 self._turn()
             self._log.info("stopping")
@@ -120,8 +123,25 @@ class Shell:
                 self._recorder.close(orderly=self._stopping)
         self._close()
 
+    def _begin(self, present: Now) -> None:
+        past = self._keeper.load(present)
+        for what, until in (("connects_held", past.connects_held_until), ("rest_held", past.rest_held_until)):
+            if until > present.mono:
+                wait_s = round((until - present.mono) / 1e9, 1)
+                self._log.warning(what, wait_s=wait_s, detail="asked for by the venue before this process began")
+        self._engine.start(present, past)
+
+    def _keep(self) -> None:
+        """Write down what a successor has to know of the venue's limits, should this process be killed now."""
+        limits = self._engine.limits
+        if limits.changes != self._kept:
+            self._kept = limits.changes
+            present = now()
+            self._keeper.save(limits.past(present), present)
+
     def _turn(self) -> None:
         self._engine.refresh(now())
+        self._keep()
         ready = self._poll.poll(self._wait_s())
         self._due(now())
         self._producer.attend()

@@ -78,7 +78,7 @@ class Watch(msgspec.Struct):
             if not lost:
                 self.escalations = 0
             return
-        engine.call_down(now)
+        engine.teller.move(engine.not_live(), State.DOWN, "recovery_budget", "", now)
         if now.mono < self.escalate_at or engine.standby is not None or not engine.active.open_links():
             return
         engine.counters.add(Counter.ESCALATIONS)

@@ -40,6 +40,7 @@ IO_MODULES = {
     "bus/sockets.py": "opens ZeroMQ sockets and their run directory",
     "cli/**": "commands: terminal, processes, files",
     "connectors/__main__.py": "the process: signals and exit code",
+    "connectors/keeper.py": "the file that outlives the process",
     "connectors/recorder.py": "writes captures, on a thread of its own",
     "connectors/rest.py": "HTTP calls on a worker thread",
     "connectors/session.py": "WebSocket connections",

@@ -153,7 +153,7 @@ class Player:
             case capture.Commanded():
                 engine.command_reconnect(now)
             case _:
-                engine.start(now)
+                engine.start(now, step.past)
 
     def _request(self, key: str, recorded: Fetch) -> Fetch:
         """The very object that the engine asked with."""

@@ -72,3 +72,31 @@ def test_without_a_budget_there_is_no_headroom_to_tell_of() -> None:
     window = Window(None)
     window.take(0)
     assert window.headroom(0) is None
+
+
+def test_a_successor_goes_on_with_what_was_spent_within_the_window() -> None:
+    first, second = Window(Budget(4, 100)), Window(Budget(4, 100))
+    for when in (0, 50, 60, 70):
+        first.take(when)
+    past = first.past(120)
+    assert past == [(50, 1), (60, 1), (70, 1)]
+    second.recall(past)
+    assert second.headroom(120) == 0.25
+    assert second.wait_ns(120) == 0
+    second.take(120)
+    assert second.wait_ns(120) == 30
+
+
+def test_spendings_close_together_are_handed_down_as_one_and_none_is_forgiven() -> None:
+    window = Window(Budget(1_000, 6_400))
+    for when in (*range(200), 1_000):
+        window.take(when)
+    assert window.past(1_000) == [(99, 100), (199, 100), (1_000, 1)]
+
+
+def test_without_a_budget_nothing_is_handed_down() -> None:
+    window = Window(None)
+    window.take(0)
+    assert window.past(1) == []
+    window.recall([(0, 1)])
+    assert window.past(1) == []

@@ -7,6 +7,7 @@ from random import Random
 from connectors.effects import Fetch, Reply
 from connectors.limits import LEAST_WAIT_NS, PROBE_RETRY_NS, Limits
 from connectors.links import Link, Phase
+from connectors.past import Past
 from connectors.venue import Budget, VenueSpec
 from tests.connectors.doubles import SPEC, S, at
 
@@ -115,3 +116,48 @@ def test_a_venue_without_limits_has_no_headroom_to_tell_of() -> None:
     limits = Limits(VenueSpec("fake", None, None, None, None))
     limits.session_budget()
     assert limits.headroom(at(0)) == {}
+
+
+def test_a_successor_is_held_by_what_its_predecessor_was_told_and_spent() -> None:
+    spec = VenueSpec(
+        "fake", None, Budget(2, 60 * S), Budget(3, 60 * S), Budget(10, 60 * S), messages_per_connection=False
+    )
+    before = Limits(spec)
+    assert before.past(at(0)) == Past()
+    before.connect_at(at(1 * S))
+    before.connect_at(at(2 * S))
+    before.message_taken(link(), at(3 * S))
+    before.queue("1", Fetch("a", "http://venue", weight=10))
+    before.due_call(at(4 * S))
+    before.refused(429, {"retry-after": "90"}, at(5 * S))
+    before.answered(Reply(418, b"", {"retry-after": "20"}), at(5 * S))
+    after = Limits(spec)
+    after.recall(before.past(at(6 * S)))
+    assert after.past(at(6 * S)) == before.past(at(6 * S))
+    assert after.connect_at(at(6 * S)) == 95 * S
+    after.queue("1", Fetch("b", "http://venue"))
+    assert after.call_at(at(6 * S)) == 64 * S
+    assert after.headroom(at(6 * S)) == {"connects": 0.0, "messages": 0.667, "rest": 0.0}
+    assert before.past(at(100 * S)) == Past(), "what is over is not handed down"
+
+
+def test_whatever_changes_what_is_handed_down_is_counted() -> None:
+    own = VenueSpec("fake", None, Budget(2, 60 * S), Budget(3, 60 * S), Budget(10, 60 * S))
+    shared = VenueSpec("fake", None, None, Budget(3, 60 * S), None, messages_per_connection=False)
+    limits = Limits(own)
+    limits.connect_at(at(0))
+    assert limits.changes == 1
+    limits.message_taken(link(), at(0))
+    assert limits.changes == 1, "each connection has its own"
+    limits.queue("1", Fetch("a", "http://venue"))
+    limits.due_call(at(0))
+    assert limits.changes == 2
+    limits.answered(Reply(200), at(0))
+    limits.refused(500, {}, at(0))
+    assert limits.changes == 2
+    limits.answered(Reply(429), at(0))
+    limits.refused(429, {}, at(0))
+    assert limits.changes == 4
+    limits = Limits(shared)
+    limits.message_taken(link(), at(0))
+    assert limits.changes == 1
