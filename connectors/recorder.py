@@ -23,7 +23,8 @@ from bus.counters import Counter, Counters
 from bus.settings import Settings
 from bus.sockets import private_dir
 from connectors.capture import (
-    Checked,
+    NOTES,
+    Checkpoint,
     Header,
     Record,
     Stopped,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 WAITING_BLOCKS: Final = 128
 """Blocks in the queue beyond which more are refused: about 32 MB of frames, or a minute of a quiet venue."""
 MB: Final = 1_048_576
+NEARLY: Final = 0.9
+"""Of a segment's room; the rest is for what comes until the engine has written its checkpoint."""
 PATIENCE_S: Final = 3.0
 """How long the end of the process may be held up by what is still to be written."""
 _UNWRITABLE: Final = (UnicodeEncodeError, TypeError, OverflowError, ValueError)
@@ -63,11 +66,16 @@ class Segments:
         self._file: io.FileIO | None = None
         self._size = 0
 
-    def append(self, block: bytes) -> None:
-        """Add a block, to a new segment if the present one is full."""
-        if self._file is None or self._size + len(block) > self._rotate:
+    def append(self, block: bytes, *, begins: bool = False) -> None:
+        """Add a block, to a new segment if the present one is full, or ``nearly`` so and a replay can begin here."""
+        if self._file is None or self._size + len(block) > self._rotate or (begins and self.nearly):
             self._begin()
         self._write(block)
+
+    @property
+    def nearly(self) -> bool:
+        """Whether the present segment is so full that the next may begin as soon as there is a checkpoint for it."""
+        return self._size > self._rotate * NEARLY
 
     def close(self) -> None:
         """Let go of the present segment."""
@@ -123,6 +131,9 @@ class Writer:
         """Records that could not be written so far."""
         self.problem = ""
         """Why the last block could not be written; empty when it was."""
+        self.wish = 0
+        """Grows when a checkpoint is wanted: a segment is about to end, or records were lost."""
+        self._wished = False
         self._segments = segments
         self._failed = failed
         self._queue: SimpleQueue[list[Record] | None] = SimpleQueue()
@@ -153,15 +164,23 @@ class Writer:
     def _store(self, block: list[Record]) -> None:
         if self._missing:
             block = [Torn(self._missing, self.problem), *block]
+        begins = any(isinstance(record, Checkpoint) for record in block[:3])
         try:
-            self._segments.append(self._packed(block))
+            self._segments.append(self._packed(block), begins=begins)
+            self._want(lost=self._missing > 0)
             self._missing = 0
             self.problem = ""
         except OSError as error:
             self.problem = error.strerror or str(error)
-            count = sum(not isinstance(record, Checked | Torn | Stopped) for record in block)
+            count = sum(not isinstance(record, NOTES) for record in block)
             self._missing += count
             self.lost += count
+
+    def _want(self, *, lost: bool) -> None:
+        """Ask for a checkpoint after a loss, and once when the segment nears its end."""
+        if lost or (self._segments.nearly and not self._wished):
+            self.wish += 1
+        self._wished = self._segments.nearly
 
     def _packed(self, block: list[Record]) -> bytes:
         try:
@@ -203,7 +222,7 @@ class Recorder:
         self._log = log
         self._told = 0
         self._problem = ""
-        self._tap = Tap(self._hand, rules.flush_ms * 1_000_000, counters)
+        self._tap = Tap(self._hand, rules.flush_ms * 1_000_000, counters, lambda: self._writer.wish)
         log.info("recording", dir=str(settings.record_dir))
 
     def ports(self, ports: Ports) -> RecordedPorts:

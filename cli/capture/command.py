@@ -36,7 +36,7 @@ class Facts(msgspec.Struct):
     start: str
     version: str
     whole: bool
-    """Whether its beginning is there, so that it can be replayed."""
+    """Whether its beginning is there."""
     segments: int
     bytes_on_disk: int
     seconds: float = 0.0
@@ -46,6 +46,8 @@ class Facts(msgspec.Struct):
     conns: dict[str, int] = {}
     """Frames by connection."""
     tears: list[str] = []
+    playable: bool = True
+    """Whether a replay can begin somewhere."""
     orderly: bool = False
     """Whether the process was asked to end."""
 
@@ -70,6 +72,7 @@ def facts(run: Run) -> Facts:
             count = "records" if record.records is None else f"{record.records} records"
             found.tears.append(f"after {found.seconds:.3f} s: {count} missing: {record.why}")
         found.orderly = isinstance(record, form.Stopped)
+    found.playable = run.whole or bool(kinds["checkpoint"])
     found.kinds, found.conns, found.frames = dict(kinds), dict(conns), sum(conns.values())
     return found
 
@@ -102,7 +105,8 @@ def _page(found: Facts) -> str:
         f"  ended    {'in order' if found.orderly else 'without a goodbye: killed, or it still runs'}",
     ]
     if not found.whole:
-        lines.append("  the beginning is gone (see keep_mb): it can be searched, not replayed")
+        rest = "a replay begins at the first checkpoint" if found.playable else "it can be searched, not replayed"
+        lines.append(f"  the beginning is gone (see keep_mb): {rest}")
     lines += [f"  torn     {tear}" for tear in found.tears]
     return "\n".join(lines)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from random import Random
 from traceback import format_exception
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from bus.counters import Counters
 from bus.events import BusEvent, Reconnect, Status
 from bus.wire import encode_payload
-from connectors import capture
-from connectors.capture import INPUTS, OUTPUTS, Header, Input, Output, Record, Tally
+from connectors import capture, checkpoint
+from connectors.capture import INPUTS, OUTPUTS, CaptureError, Header, Input, Note, Output, Record, Tally
 from connectors.effects import Fetch, Now
 from connectors.engine import Engine
 from connectors.venue import Factory, load
@@ -26,7 +26,9 @@ KEPT: Final = 20
 _encode = msgspec.msgpack.Encoder().encode
 
 Publish: TypeAlias = Callable[[str, BusEvent, Now], None]
-Step: TypeAlias = Input | capture.Checked | capture.Torn | capture.Stopped
+Step: TypeAlias = Input | Note
+_INPUTS: Final = frozenset(INPUTS)
+_OUTPUTS: Final = frozenset(OUTPUTS)
 
 
 class Score(msgspec.Struct):
@@ -50,6 +52,8 @@ class Score(msgspec.Struct):
     differences: int = 0
     """Places where this replay was not what was recorded."""
     described: list[str] = []
+    passed_over: list[str] = []
+    """Tears behind which the replay went on from a checkpoint."""
     ended: str = ""
     """Why the replay stopped before the end of the capture."""
     broken: str = ""
@@ -76,40 +80,97 @@ class Player:
         self._tally = Tally()
         self._hash = blake2b(digest_size=16)
         self._due: deque[Output] = deque()
-        self._asked: dict[bytes, deque[Fetch]] = {}
+        self._asked: dict[bytes, tuple[str, deque[Fetch]]] = {}
         make = load(header.venue)[1] if factory is None else factory
         self._engine = Engine(header.spec, make, header.settings, self, Counters(), Random(header.seed))
         self._engine.watch = Watch()
+        self._calls = self._every_call()
+
+    def _every_call(self) -> dict[type[Step], Callable[[Any, Now], None]]:
+        engine = self._engine
+        return {
+            capture.Started: lambda step, now: engine.start(now, step.past),
+            capture.Received: self._received,
+            capture.Ponged: lambda step, now: engine.ponged(step.key, now),
+            capture.Woken: lambda _, now: engine.woken(now),
+            capture.Opened: lambda step, now: engine.opened(step.key, now),
+            capture.Refused: lambda step, now: engine.refused(step.key, step.refusal, now),
+            capture.Lost: lambda step, now: engine.lost(step.key, step.reason, step.detail, now),
+            capture.Fetched: self._fetched,
+            capture.Commanded: lambda _, now: engine.command_reconnect(now),
+            capture.Ended: lambda _, now: engine.stop(now),
+        }
 
     def play(self, records: Iterable[Record]) -> Score:
         """Until the end of the capture, or where ``ended`` says why not."""
         for step, outputs in steps(records):
             self.step(step, outputs)
-            if self.score.ended:
+            if self.score.broken:
                 break
         return self.score
 
-    def step(self, step: Step, outputs: list[Output]) -> None:
-        """The next of ``steps``. Not behind a tear: there the engine would not know what it had been told."""
+    def step(self, step: Step, outputs: Sequence[Output]) -> None:
+        """The next of ``steps``. Behind a tear nothing is done until a checkpoint tells what the engine then knew."""
         score = self.score
-        match step:
+        call = self._calls.get(type(step))
+        if call is None:
+            self._noted(cast("Note", step))
+            return
+        if score.ended:
+            return
+        self._do(call, cast("Input", step), outputs)
+
+    def _do(self, call: Callable[[Any, Now], None], step: Input, outputs: Sequence[Output]) -> None:
+        score = self.score
+        score.records += 1
+        score.last_mono = step.mono
+        if score.first_mono is None:
+            score.first_mono, score.first_wall = step.mono, step.wall
+        due = self._due
+        due.extend(outputs)
+        try:
+            call(step, Now(step.mono, step.wall))
+        except Exception as error:  # noqa: BLE001 - what broke the recorded process breaks the replay, and is what is sought
+            score.broken = "".join(format_exception(error))
+            score.ended = f"the engine raised {type(error).__name__}: {error}"
+        if self._said:
+            self._hand_on()
+        while due:
+            self._differ(f"not done: {_told(due.popleft())}")
+
+    def _noted(self, note: Note) -> None:
+        score = self.score
+        match note:
             case capture.Torn(records=count, why=why):
-                score.ended = f"{'records' if count is None else f'{count} records'} missing: {why}"
-            case capture.Checked():
-                self._compare(step)
+                score.ended = score.ended or f"{'records' if count is None else f'{count} records'} missing: {why}"
+            case capture.Checkpoint() if score.ended and not score.broken:
+                self._go_on(note)
+            case capture.Checked() if not score.ended:
+                self._compare(note)
             case capture.Stopped():
                 score.orderly = True
             case _:
-                self._note(step)
-                self._due.extend(outputs)
-                try:
-                    self._call(step)
-                except Exception as error:  # noqa: BLE001 - what broke the recorded process breaks the replay, and is what is sought
-                    score.broken = "".join(format_exception(error))
-                    score.ended = f"the engine raised {type(error).__name__}: {error}"
-                self._hand_on()
-                while self._due:
-                    self._differ(f"not done: {_told(self._due.popleft())}")
+                pass
+
+    def _go_on(self, note: capture.Checkpoint) -> None:
+        """Begin again from a state."""
+        score = self.score
+        try:
+            asked = checkpoint.restore(note.state, self._engine)
+        except CaptureError as error:
+            score.ended = f"{score.ended.partition('; ')[0]}; {error}"
+            return
+        self._asked.clear()
+        for key, request in asked:
+            self.fetch(key, request)
+        self._tally.events, self._tally.crc = note.events, note.crc
+        score.passed_over.append(score.ended)
+        score.ended = ""
+
+    def checkpoint(self) -> capture.Checkpoint:
+        """The state at this place, from which another replay can go on."""
+        asked = [(key, request) for key, requests in self._asked.values() for request in requests]
+        return capture.Checkpoint(self._tally.events, self._tally.crc, checkpoint.dump(self._engine, asked))
 
     def _hand_on(self) -> None:
         """After the call, so that what a reader of the events raises is not taken for the engine's."""
@@ -118,46 +179,18 @@ class Player:
             if self._publish is not None:
                 self._publish(market, event, now)
 
-    def _note(self, step: Input) -> None:
-        score = self.score
-        score.records += 1
-        score.last_mono = step.mono
-        if score.first_mono is None:
-            score.first_mono, score.first_wall = step.mono, step.wall
+    def _received(self, step: capture.Received, now: Now) -> None:
+        score, frame = self.score, step.frame
+        score.frames += 1
+        score.bytes += len(frame)
+        self._engine.received(step.key, frame, step.binary, now)
 
-    def _call(self, step: Input) -> None:
-        score, engine, now = self.score, self._engine, step.now
-        match step:
-            case capture.Received(key=key, frame=frame, binary=binary):
-                score.frames += 1
-                score.bytes += len(frame)
-                engine.received(key, frame, binary, now)
-            case capture.Woken():
-                engine.woken(now)
-            case capture.Ponged(key=key):
-                engine.ponged(key, now)
-            case capture.Fetched(key=key, request=request, reply=reply):
-                engine.fetched(key, self._request(key, request), reply, now)
-            case _:
-                self._seldom(step, now)
-
-    def _seldom(self, step: Input, now: Now) -> None:
-        engine = self._engine
-        match step:
-            case capture.Opened(key=key):
-                engine.opened(key, now)
-            case capture.Refused(key=key, refusal=refusal):
-                engine.refused(key, refusal, now)
-            case capture.Lost(key=key, reason=reason, detail=detail):
-                engine.lost(key, reason, detail, now)
-            case capture.Commanded():
-                engine.command_reconnect(now)
-            case _:
-                engine.start(now, step.past)
+    def _fetched(self, step: capture.Fetched, now: Now) -> None:
+        self._engine.fetched(step.key, self._request(step.key, step.request), step.reply, now)
 
     def _request(self, key: str, recorded: Fetch) -> Fetch:
         """The very object that the engine asked with."""
-        asked = self._asked.get(_name(key, recorded))
+        _, asked = self._asked.get(_name(key, recorded), (key, None))
         if asked:
             return asked.popleft()
         self._differ(f"an answer to what was not asked: {recorded.method} {recorded.url}")
@@ -208,7 +241,7 @@ class Player:
 
     def fetch(self, key: str, request: Fetch) -> None:
         """As ``Ports.fetch``."""
-        self._asked.setdefault(_name(key, request), deque()).append(request)
+        self._asked.setdefault(_name(key, request), (key, deque()))[1].append(request)
 
     def publish(self, market: str, event: BusEvent, now: Now) -> None:
         """As ``Ports.publish``."""
@@ -216,10 +249,10 @@ class Player:
         score.events[kind] = score.events.get(kind, 0) + 1
         self._tally.add(market, event)
         self._hash.update(f"{now.mono} {now.wall} {kind} {market} ".encode() + encode_payload(event))
-        if isinstance(event, Status):
+        if kind == "status" and isinstance(event, Status):
             states = score.statuses.setdefault(market, {})
             states[event.state.value] = states.get(event.state.value, 0) + 1
-        elif isinstance(event, Reconnect):
+        elif kind == "reconnect" and isinstance(event, Reconnect):
             score.reconnects[event.reason.value] = score.reconnects.get(event.reason.value, 0) + 1
         if self._publish is not None:
             self._said.append((market, event, now))
@@ -228,23 +261,26 @@ class Player:
         """As ``Ports.log``."""
 
 
-def steps(records: Iterable[Record]) -> Iterator[tuple[Step, list[Output]]]:
+def steps(records: Iterable[Record]) -> Iterator[tuple[Step, Sequence[Output]]]:
     """Each call of the engine with what it did within it."""
     last: Input | None = None
     outputs: list[Output] = []
     for record in records:
-        if isinstance(record, OUTPUTS):
-            outputs.append(record)
+        kind = type(record)
+        if kind in _OUTPUTS:
+            outputs.append(cast("Output", record))
             continue
         if last is not None:
-            yield last, outputs
-            last, outputs = None, []
-        if isinstance(record, INPUTS):
-            last = record
+            yield last, outputs or ()
+            last = None
+        if outputs:
+            outputs = []
+        if kind in _INPUTS:
+            last = cast("Input", record)
         else:
-            yield record, []
+            yield cast("Note", record), ()
     if last is not None:
-        yield last, outputs
+        yield last, outputs or ()
 
 
 def _name(key: str, request: Fetch) -> bytes:

@@ -59,7 +59,7 @@ def _told(record: Record) -> tuple[str, str, bytes, str] | None:
             return OUT, key, text.encode(), problem or ""
         case capture.Fetched(key=key, request=request, reply=reply):
             return IN, key, reply.body, f"{request.method} {_url(request.url, request.params)} {reply.outcome}"
-        case capture.Woken() | capture.Checked():
+        case capture.Woken() | capture.Checked() | capture.Checkpoint():
             return None
         case _:
             return _seldom(record)

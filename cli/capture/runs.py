@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.capture import CaptureError, Header, Record, Torn, read_header, read_records
+from connectors.capture import CaptureError, Checkpoint, Header, Record, Torn, read_header, read_records
 
 CUT: Final = "cut off within a block"
 
@@ -21,8 +21,13 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Whether its beginning is there, without which it cannot be replayed."""
+        """Whether its beginning is there."""
         return self.segments[0][0] == 0
+
+    @property
+    def playable(self) -> bool:
+        """Whether a replay can begin anywhere: at the beginning, or at a checkpoint. Raises CaptureError, OSError."""
+        return self.whole or any(isinstance(record, Checkpoint) for record in self.records())
 
     @property
     def size(self) -> int:

@@ -45,6 +45,8 @@ RECORDS = st.lists(
             reply=st.builds(Reply, st.none() | st.integers(100, 599), st.binary(), st.just({"a": "b"}), st.none()),
         ),
         st.builds(capture.Commanded, **CLOCKS),
+        st.builds(capture.Ended, **CLOCKS),
+        st.builds(capture.Checkpoint, events=NS, crc=st.integers(0, 2**32 - 1), state=st.binary(max_size=50)),
         st.builds(capture.Tried, key=TEXT, url=TEXT),
         st.builds(capture.Sent, key=TEXT, text=TEXT, problem=st.none() | TEXT),
         st.builds(capture.Pinged, key=TEXT, problem=st.none() | TEXT),

@@ -20,7 +20,8 @@ class Recording:
         self.blocks: list[list[Record]] = []
         self.takes = True
         self.rig = Rig()
-        self.tap = Tap(self.hand, 500 * MS, self.rig.counters)
+        self.wish = 0
+        self.tap = Tap(self.hand, 500 * MS, self.rig.counters, lambda: self.wish)
         self.rig.engine.ports = RecordedPorts(self.rig.ports, self.tap)
         self.engine = RecordedEngine(self.rig.engine, self.tap)
 
@@ -123,11 +124,63 @@ def test_it_passes_for_the_engine() -> None:
     assert recording.engine.deadline == recording.rig.engine.deadline
 
 
-def test_stopping_is_the_engines_and_no_part_of_the_record() -> None:
+def test_stopping_is_noted_with_what_it_took_back() -> None:
     recording = Recording()
     recording.engine.start(at(0))
-    before = recording.kinds()
     recording.engine.stop(at(1))
-    assert "Woken" not in recording.kinds()[len(before) :]
-    recording.engine.opened("1/main", at(2))
-    assert recording.rig.ports.connects == [("1/main", "ws://venue/main")]
+    assert recording.kinds()[-2:] == ["Ended", "Checked"]
+    assert capture.Ended(1, WALL + 1) in recording.blocks[0]
+
+
+def test_a_checkpoint_is_written_at_the_beginning_of_a_block_once_for_each_wish() -> None:
+    recording = Recording()
+    recording.engine.start(at(0))
+    recording.wish = 1
+    for second in range(1, 4):
+        recording.engine.woken(at(second * S))
+    places = [
+        (number, place)
+        for number, block in enumerate(recording.blocks)
+        for place, record in enumerate(block)
+        if isinstance(record, capture.Checkpoint)
+    ]
+    assert places == [(1, 0)]
+    (found,) = (record for record in recording.blocks[1] if isinstance(record, capture.Checkpoint))
+    (before,) = (record for record in recording.blocks[0] if isinstance(record, capture.Checked))
+    assert (found.events, found.crc) == (before.events, before.crc)
+    assert found.state
+
+
+def test_after_a_refusal_a_checkpoint_follows_until_one_is_taken() -> None:
+    recording = Recording()
+    recording.engine.start(at(0))
+    recording.takes = False
+    recording.engine.woken(at(1 * S))
+    recording.engine.woken(at(2 * S))
+    recording.takes = True
+    recording.engine.woken(at(3 * S))
+    assert [type(record).__name__ for record in recording.blocks[0]][:2] == ["Torn", "Checkpoint"]
+
+
+def test_a_state_that_cannot_be_written_is_logged_and_the_engine_goes_on() -> None:
+    recording = Recording()
+    recording.engine.start(at(0))
+    recording.rig.engine.active.oddity = lambda: None  # type: ignore[attr-defined]
+    recording.wish = 1
+    recording.engine.woken(at(1 * S))
+    recording.tap.flush()
+    assert recording.blocks[1][0] == capture.Checkpoint(5, recording.tap.tally.crc, b"")
+    (line,) = (line for line in recording.rig.ports.logs if line[1] == "no_checkpoint")
+    assert line[0] == "error"
+    assert "oddity" in str(line[2]) or "local object" in str(line[2])
+
+
+def test_a_call_that_is_not_answered_is_in_the_state() -> None:
+    recording = Recording()
+    recording.engine.start(at(0))
+    one, other = Fetch("markets", "http://venue"), Fetch("book", "http://venue")
+    recording.rig.engine.ports.fetch("1", one)
+    recording.rig.engine.ports.fetch("1", other)
+    assert recording.tap.asked == [("1", one), ("1", other)]
+    recording.engine.fetched("1", one, Reply(200, b""), at(1))
+    assert recording.tap.asked == [("1", other)]

@@ -72,6 +72,40 @@ def test_segments_rotate_and_each_carries_the_header(tmp_path: Path) -> None:
     assert [record for path in found for record in read(path)] == [block(number)[0] for number in range(10)]
 
 
+def checkpoint(number: int) -> list[Record]:
+    return [capture.Checkpoint(number, 0, b"state"), *block(number)]
+
+
+def test_a_segment_that_is_nearly_full_ends_where_a_checkpoint_lets_the_next_begin(tmp_path: Path) -> None:
+    kept = segments(tmp_path, rotate=10_000)
+    for number in range(3):
+        assert not kept.nearly
+        kept.append(capture.encode_block(checkpoint(number)), begins=True)
+    assert len(files(tmp_path)) == 1
+    assert kept.nearly
+    kept.append(capture.encode_block(checkpoint(3)), begins=True)
+    kept.close()
+    assert [len(read(path)) for path in files(tmp_path)] == [6, 2]
+
+
+def test_a_checkpoint_is_wished_for_once_a_segment_and_after_a_loss(tmp_path: Path, eventually: Eventually) -> None:
+    writer = Writer(segments(tmp_path, rotate=10_000), Failures())
+    for number in range(3):
+        assert writer.wish == 0
+        writer.hand(block(number))
+    eventually(lambda: writer.wish == 1)
+    writer.hand(checkpoint(3))
+    writer.hand(block(4))
+    eventually(lambda: len(files(tmp_path)) == 2 and len(read(files(tmp_path)[1])) == 3)
+    assert writer.wish == 1
+    with disk_of(files(tmp_path)[1].stat().st_size + 100):
+        writer.hand(block(5))
+        eventually(lambda: writer.lost == 1)
+    writer.hand(block(6))
+    eventually(lambda: writer.wish == 2)
+    writer.close()
+
+
 def test_all_captures_of_a_venue_stay_within_their_bound_and_the_oldest_go(tmp_path: Path) -> None:
     other = tmp_path / "other-20200101T000000.000Z-00000.cap"
     other.write_bytes(bytes(50_000))
@@ -153,7 +187,7 @@ class _Stuck(Segments):
         super().__init__(folder, HEADER, 1 << 20, 1 << 30)
         self.release = threading.Event()
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes, *, begins: bool = False) -> None:
         self.release.wait(60)
         super().append(block)
 
@@ -231,10 +265,10 @@ def test_losses_are_counted_and_logged_once_and_so_is_their_end(
     full = True
     real = Segments.append
 
-    def append(self: Segments, data: bytes) -> None:
+    def append(self: Segments, data: bytes, *, begins: bool = False) -> None:
         if full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, data)
+        real(self, data, begins=begins)
 
     monkeypatch.setattr(Segments, "append", append)
     lines, counters, failures = _Lines(), Counters(), Failures()

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from bus.settings import VENUES
+from bus.wire import encode_payload
 from cli.capture.command import facts
-from cli.capture.player import Player
+from cli.capture.player import Player, steps
 from cli.capture.runs import Run, runs
+from connectors.capture import Torn
 from tests.conftest import Eventually
 from tests.system.conftest import Start, System
 
@@ -42,6 +44,28 @@ def replayed(run: Run) -> Player:
     return player
 
 
+def assert_continued_from_a_state(run: Run) -> None:
+    """An engine that is given the state of another one's middle goes on as that one did."""
+    told = list(steps(run.records()))
+    half = len(told) // 2
+    events: list[tuple[str, bytes]] = []
+    again: list[tuple[str, bytes]] = []
+    one = Player(run.header, lambda market, event, _: events.append((market, encode_payload(event))))
+    for step, outputs in told[:half]:
+        one.step(step, outputs)
+    state = one.checkpoint()
+    before = len(events)
+    other = Player(run.header, lambda market, event, _: again.append((market, encode_payload(event))))
+    other.step(Torn(None, "the first half"), ())
+    other.step(state, ())
+    for player in (one, other):
+        for step, outputs in told[half:]:
+            player.step(step, outputs)
+    assert other.score.described == []
+    assert len(again) > FRAMES / 2
+    assert again == events[before:]
+
+
 def test_five_venues_are_recorded_and_replayed_to_the_same_events(start: Start, eventually: Eventually) -> None:
     system = start(settings={"record": {"enabled": True}}, programs=[*VENUES, "publisher", "runner", "simulator"])
     eventually(system.all_live)
@@ -55,6 +79,7 @@ def test_five_venues_are_recorded_and_replayed_to_the_same_events(start: Start, 
         assert player.score.ended == ""
         assert player.score.events["book"] > 0
         assert replayed(run).digest == player.digest
+        assert_continued_from_a_state(run)
 
 
 def test_a_kill_loses_less_than_a_second_and_what_is_left_is_replayed(start: Start, eventually: Eventually) -> None:

@@ -32,13 +32,21 @@ START_MS = 1_790_000_000_000
 class Story:
     """A recorded engine that is told a short history; ``blocks`` is its capture."""
 
-    def __init__(self, venue: str = VENUE, spec: VenueSpec | None = None, factory: Factory | None = None) -> None:
+    def __init__(
+        self,
+        venue: str = VENUE,
+        spec: VenueSpec | None = None,
+        factory: Factory | None = None,
+        *,
+        checkpoints: bool = False,
+    ) -> None:
+        """``checkpoints``: every block but the first begins with one."""
         self.blocks: list[list[Record]] = []
         self.ports = FakePorts()
         settings = msgspec.structs.replace(DEFAULT_VENUES[venue], markets=("BTC-PERP", "ETH-PERP"))
         real_spec, real_factory = load(venue)
         self.header = Header(venue, settings, spec or real_spec, SEED, EPOCH, 0, "1.0", "3.11")
-        self.tap = Tap(self._hand, 500 * MS, Counters())
+        self.tap = Tap(self._hand, 500 * MS, Counters(), lambda: len(self.blocks) if checkpoints else 0)
         ports = RecordedPorts(self.ports, self.tap)
         engine = Engine(
             self.header.spec, factory or real_factory, settings, ports, Counters(), Random(self.header.seed)

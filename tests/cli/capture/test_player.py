@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import msgspec
 import pytest
 
-from bus.events import BusEvent
+from bus.events import BusEvent, State, Status
 from bus.wire import encode_payload
 from cli.capture.player import Player, Score, steps
 from connectors import capture
@@ -94,7 +95,49 @@ def test_a_replay_ends_at_a_tear(story: Story) -> None:
     half = len(records) // 2
     score = replayed(story, [*records[:half], capture.Torn(3, "disk"), *records[half:]]).score
     assert score.ended == "3 records missing: disk"
-    assert not score.orderly
+    assert score.records < len(records) / 2
+
+
+def test_behind_a_tear_it_goes_on_from_a_checkpoint_to_the_very_same_events() -> None:
+    story = Story(checkpoints=True).told().finished()
+    whole: list[tuple[str, bytes]] = []
+    Player(story.header, lambda market, event, _: whole.append((market, encode_payload(event)))).play(story.records())
+    assert [event for _, event in story.events] != []
+    assert whole == [(market, encode_payload(event)) for market, event in story.events]
+    places = [at for at, record in enumerate(story.records()) if isinstance(record, capture.Checkpoint)]
+    assert len(places) > 10
+    for place in places:
+        rest: list[tuple[str, bytes]] = []
+        player = Player(story.header, lambda market, event, _: rest.append((market, encode_payload(event))))  # noqa: B023
+        score = player.play([capture.Torn(None, "gone"), *story.records()[place:]])
+        assert (score.differences, score.described, score.ended) == (0, [], "")
+        assert score.passed_over == ["records missing: gone"]
+        assert rest == whole[len(whole) - len(rest) :]
+        assert score.checks > 0
+    assert len(rest) < 10
+
+
+@pytest.mark.parametrize("state", [b"", b"nonsense", pickle.dumps(print), pickle.dumps((1, 2))])
+def test_a_state_that_cannot_be_used_is_no_place_to_go_on_from(story: Story, state: bytes) -> None:
+    records = [capture.Torn(None, "gone"), capture.Checkpoint(0, 0, state), *story.records()]
+    score = replayed(story, records).score
+    assert score.ended.startswith("records missing: gone; ")
+    assert (score.records, score.passed_over) == (0, [])
+
+
+def test_what_the_end_of_the_process_took_back_is_replayed(story: Story) -> None:
+    ending = Story().told()
+    ending.wait(2)
+    ending.engine.opened("1/main", ending.at())
+    ending.flow(2)
+    before = len(ending.events)
+    ending.engine.stop(ending.at())
+    ending.finished()
+    taken_back = [event for _, event in ending.events[before:]]
+    assert any(isinstance(event, Status) and event.state is State.STALE for event in taken_back)
+    player = replayed(ending)
+    assert (player.score.differences, player.score.ended) == (0, "")
+    assert sum(player.score.events.values()) == len(ending.events)
 
 
 def test_what_broke_the_engine_breaks_its_replay() -> None:
@@ -128,4 +171,4 @@ def test_a_reader_of_events_that_fails_is_not_taken_for_the_engine(story: Story)
 def test_what_a_call_did_is_kept_with_it() -> None:
     start, sent, woken = capture.Started(1, 2), capture.Sent("k", "t", None), capture.Woken(3, 4)
     checked = capture.Checked(1, 1)
-    assert list(steps([start, sent, checked, woken])) == [(start, [sent]), (checked, []), (woken, [])]
+    assert list(steps([start, sent, checked, woken])) == [(start, [sent]), (checked, ()), (woken, ())]

@@ -80,7 +80,30 @@ def test_a_run_without_its_beginning_is_refused(tmp_path: Path, story: Story) ->
     result = run(tmp_path)
     assert result.exit_code == 2
     assert "the beginning of its run is gone" in result.stderr
-    assert "error: no run with its beginning here" in result.stderr
+    assert "error: no run with its beginning or a checkpoint here" in result.stderr
+
+
+def test_a_run_whose_first_files_were_rotated_away_is_replayed_from_a_checkpoint(tmp_path: Path) -> None:
+    story = Story(checkpoints=True).told().finished()
+    paths = write(tmp_path, story, rotate=25_000)
+    assert len(paths) > 3
+    for path in paths[:2]:
+        path.unlink()
+    result = run(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "passed over  records missing: segments 0 to 1 are gone; went on from a checkpoint" in result.stdout
+    assert "as recorded  yes" in result.stdout
+
+
+def test_runs_are_replayed_side_by_side_in_processes_to_the_same_digests(tmp_path: Path, story: Story) -> None:
+    write(tmp_path, story)
+    write(tmp_path, Story(checkpoints=True).told().finished(), epoch=EPOCH + 1_000_000)
+    side_by_side, in_turn = run(tmp_path, "--jobs", "2"), run(tmp_path, "--jobs", "1")
+    assert (side_by_side.exit_code, in_turn.exit_code) == (0, 0)
+    digests = [[line for line in one.stdout.splitlines() if "digest" in line] for one in (side_by_side, in_turn)]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 2
+    assert "all: 10." in side_by_side.stdout
 
 
 def test_what_is_no_capture_is_exit_code_2(tmp_path: Path) -> None:
