@@ -19,7 +19,7 @@ from connectors.engine import Engine
 
 PURE: Final = re.compile(
     r"bus\.(book|counters|events|settings|state)"
-    r"|connectors\.(backoff|budget|drift|effects|feed|generation|health|limits|links|polls|recovery|replay|streams|teller"
+    r"|connectors\.(backoff|budget|drift|effects|feed|generation|health|limits|links|past|polls|recovery|replay|streams|teller"
     r"|venue|watch)"
     r"|connectors\.(aster|extended|hyperliquid|lighter|paradex)\.\w+"
 )
