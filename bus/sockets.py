@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import zmq
@@ -34,6 +34,8 @@ _receive, _send, _get = zmq.backend.Socket.recv, zmq.backend.Socket.send, zmq.ba
 _MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LAST: Final = int(zmq.NOBLOCK)
 _RCVMORE: Final = int(zmq.RCVMORE)
+_EVENTS: Final = int(zmq.EVENTS)
+_IN: Final = int(zmq.POLLIN)
 
 
 def prepare(endpoint: str) -> str:
@@ -121,6 +123,7 @@ class ProducerLink:
         self._prefixes: set[bytes] = set()
         self._send: Callable[[bytes, int], object] = super(zmq.Socket, self._socket).send
         """The compiled method itself: what wraps it, and flags that are an enum, cost three times the sending."""
+        self._get: Callable[[int], Any] = super(zmq.Socket, self._socket).get
         self.fd: int = self._socket.getsockopt(zmq.FD)  # type: ignore[assignment]
         """For ``select``/``poll``, edge-triggered: see the module's docstring."""
 
@@ -140,11 +143,9 @@ class ProducerLink:
     def subscriptions(self) -> list[bytes | None]:
         """What happened since the last call: a prefix was subscribed, or (``None``) nobody is left."""
         changes: list[bytes | None] = []
-        while True:
-            try:
-                message = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return changes
+        # Asking first takes half the time of a refused read.
+        while self._get(_EVENTS) & _IN:
+            message = self._socket.recv(zmq.NOBLOCK)
             if message[:1] == b"\x01":
                 self._prefixes.add(message[1:])
                 changes.append(message[1:])
@@ -152,6 +153,7 @@ class ProducerLink:
                 self._prefixes.remove(message[1:])
                 if not self._prefixes:
                     changes.append(None)
+        return changes
 
     def close(self) -> None:
         """Close; what is queued has 100 ms to leave."""

@@ -1,8 +1,11 @@
 """One WebSocket connection: websocket-client for handshake and framing, our own reading underneath it.
 
 As it comes, websocket-client makes three small reads a frame and validates UTF-8 in Python: 3,700 frames/s. Here the
-socket is read 256 kB at a time without blocking, and the library's frame buffer is served from memory; when half a
+socket is read 64 kB at a time without blocking, and the library's frame buffer is served from memory; when half a
 frame is there, the library keeps what it has parsed and goes on with the next bytes. TLS stays the library's.
+
+Nearly all frames of a venue are whole, unmasked messages. Those are cut out where they lie, for 0.5 µs instead of the
+library's 4.7; everything else (fragments, control frames, violations, half a frame) is the library's to judge.
 """
 
 from __future__ import annotations
@@ -17,7 +20,12 @@ from websocket._abnf import frame_buffer
 
 from bus.errors import TransportError
 
-READ_BYTES: Final = 262_144
+READ_BYTES: Final = 65_536
+"""Taken from the socket at once. From 128 kB on the allocator maps and unmaps memory for every read: 15 µs each."""
+_PLAIN: Final = frozenset({0x81, 0x82})
+"""First byte of a whole message, text or binary, without reserved bits."""
+_SIZE_IN_2: Final = 126
+_SIZE_IN_8: Final = 127
 
 
 class FrameTooLarge(TransportError):  # noqa: N818
@@ -46,6 +54,34 @@ class _MemoryFrameBuffer(frame_buffer):
         self._data = self._data[self._at :] + data
         self._at = 0
 
+    def is_empty(self) -> bool:
+        """Whether everything fed has been taken: then even a frame that was begun needs more."""
+        return self._at == len(self._data)
+
+    def plain(self, most: int) -> list[tuple[int, bytes]]:
+        """The next frames, as (opcode, payload), up to the first that is not all there or not a message by itself.
+
+        To be asked only between two messages: the library may hold the beginning of a fragmented one.
+        """
+        found: list[tuple[int, bytes]] = []
+        data, at, end = self._data, self._at, len(self._data)
+        if self.header is not None:
+            return found
+        while len(found) < most and at + 2 <= end and (first := data[at]) in _PLAIN:
+            size, start = data[at + 1], at + 2
+            if size == _SIZE_IN_2:
+                start = at + 4
+                size = int.from_bytes(data[at + 2 : start], "big")
+            elif size >= _SIZE_IN_8:
+                # Masked, which is a violation, or so long that the library's pace is good enough.
+                break
+            if start + size > end or size > self._max_bytes:
+                break
+            at = start + size
+            found.append((first & 0x0F, data[start:at]))
+        self._at = at
+        return found
+
     def recv_strict(self, bufsize: int) -> bytes:
         """Exactly so many bytes, or _Starved with nothing taken."""
         start = self._at
@@ -66,6 +102,7 @@ class Session:
         self._frames = _MemoryFrameBuffer(max_frame_bytes)
         self._max_bytes = max_frame_bytes
         ws.frame_buffer = self._frames
+        self._continued = ws.cont_frame
         if ws.sock is None:
             raise TransportError("the socket is already closed")
         self._sock = ws.sock
@@ -92,11 +129,17 @@ class Session:
         self._frames.feed(data)
         return self._pending is not None and self._pending() > 0
 
+    def ready(self, most: int) -> list[tuple[int, bytes]]:
+        """Whole messages that lie ready, in order, as (opcode, payload); when there are none, ``next`` says why."""
+        return self._frames.plain(most) if self._continued.cont_data is None else []
+
     def next(self) -> tuple[int, bytes] | None:
         """The next whole message or control frame as (opcode, payload), ``None`` until more bytes have come.
 
         Pings have been answered. Raises TransportError on a protocol violation or an oversized message.
         """
+        if self._frames.is_empty():
+            return None
         try:
             opcode, data = self._ws.recv_data_frame(control_frame=True)
         except _Starved:

@@ -142,12 +142,13 @@ class Shell:
     def _turn(self) -> None:
         self._engine.refresh(now())
         self._keep()
-        ready = self._poll.poll(self._wait_s())
+        ready = [fd for fd, _ in self._poll.poll(self._wait_s())]
         self._due(now())
         self._producer.attend()
-        for item in self._mailbox.drain():
-            self._deliver(item)
-        keys = {key for fd, _ in ready if (key := self._keys.get(fd)) is not None}
+        if self._mailbox.fileno() in ready:
+            for item in self._mailbox.drain():
+                self._deliver(item)
+        keys = {key for fd in ready if (key := self._keys.get(fd)) is not None}
         for key in keys | self._more:
             self._drain(key)
 
@@ -179,28 +180,29 @@ class Shell:
             more = session.fill()
         except TransportError as error:
             more, lost = False, (Reason.STREAM_ENDED, error.problem)
-        for _ in range(FRAMES_A_TURN):
-            frame = self._next(key, session)
-            if frame is None:
-                break
-            self._digest(key, *frame)
-            if self._sessions.get(key) is not session:
-                return
-        else:
-            more = True
+        left = FRAMES_A_TURN
+        while left and (frames := session.ready(left) or self._next(key, session)):
+            left -= len(frames)
+            for opcode, payload in frames:
+                self._digest(key, opcode, payload)
+                if self._sessions.get(key) is not session:
+                    return
+        more = more or not left
         if more and lost is None:
             self._more.add(key)
         if lost is not None:
             self._engine.lost(key, *lost, now())
 
-    def _next(self, key: str, session: Session) -> tuple[int, bytes] | None:
+    def _next(self, key: str, session: Session) -> list[tuple[int, bytes]]:
+        """What is no whole message, or must be looked at more closely."""
         try:
-            return session.next()
+            found = session.next()
+            return [] if found is None else [found]
         except FrameTooLarge as error:
             self._engine.lost(key, Reason.PARSE_ERROR, error.problem, now())
         except TransportError as error:
             self._engine.lost(key, Reason.STREAM_ENDED, error.problem, now())
-        return None
+        return []
 
     def _digest(self, key: str, opcode: int, payload: bytes) -> None:
         present = now()

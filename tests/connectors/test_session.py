@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
@@ -45,11 +46,23 @@ def session() -> Iterator[tuple[Session, socket.socket]]:
 
 
 def drain(made: Session) -> list[tuple[int, bytes]]:
-    made.fill()
-    found = []
-    while (frame := made.next()) is not None:
-        found.append(frame)
+    """Read until there is nothing, and take what has come whole as the shell does."""
+    found: list[tuple[int, bytes]] = []
+    while readable(made):
+        made.fill()
+        while True:
+            if ready := made.ready(3):
+                assert len(ready) <= 3
+                found += ready
+            elif (frame := made.next()) is not None:
+                found.append(frame)
+            else:
+                break
     return found
+
+
+def readable(made: Session) -> bool:
+    return bool(select.select([made], [], [], 0.0)[0])
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=8), st.lists(st.integers(1, 50), max_size=40))
@@ -62,6 +75,72 @@ def test_frames_cut_anywhere_come_out_whole_and_in_order(payloads: list[bytes], 
             stream = stream[cut:]
             found += drain(made)
         assert found == [(ABNF.OPCODE_TEXT, payload) for payload in payloads]
+
+
+KINDS = (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_PONG)
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.lists(st.integers(0, 400), min_size=1, max_size=3)), min_size=1, max_size=8
+)
+
+
+@given(MESSAGES, st.lists(st.integers(1, 90), max_size=40))
+def test_whole_and_fragmented_messages_may_take_turns(messages: list[tuple[int, list[int]]], cuts: list[int]) -> None:
+    stream, expected = b"", []
+    for opcode, sizes in messages:
+        parts = [bytes(size % 256 for _ in range(size)) for size in sizes[: 1 if opcode == ABNF.OPCODE_PONG else 3]]
+        parts = [part[:125] for part in parts] if opcode == ABNF.OPCODE_PONG else parts
+        for number, part in enumerate(parts):
+            stream += server_frame(part, ABNF.OPCODE_CONT if number else opcode, fin=number == len(parts) - 1)
+        expected.append((opcode, b"".join(parts)))
+    with session() as (made, venue):
+        found = []
+        for cut in [*cuts, len(stream)]:
+            venue.sendall(stream[:cut])
+            stream = stream[cut:]
+            found += drain(made)
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        server_frame(b"a", fin=False) + server_frame(b"whole"),
+        bytes([0x81, 0x85]) + bytes(4) + b"abcde" + bytes([0xC1, 1]) + b"x",
+        bytes([0xC1, 1]) + b"x",
+        server_frame(b"b", ABNF.OPCODE_CONT),
+        bytes([0x83, 1]) + b"x",
+    ],
+    ids=["message inside a message", "compressed after masked", "reserved bit", "continues nothing", "unknown opcode"],
+)
+def test_a_violation_is_not_mistaken_for_a_whole_message(frames: bytes) -> None:
+    with session() as (made, venue):
+        venue.sendall(frames)
+        with pytest.raises(TransportError):
+            drain(made)
+
+
+def test_sizes_at_the_edges_of_the_header_come_out_whole() -> None:
+    payloads = [b"x" * size for size in (0, 1, 125, 126, 127, 65_535, 65_536)]
+    with session() as (made, venue):
+        thread = threading.Thread(target=venue.sendall, args=(b"".join(map(server_frame, payloads)),))
+        thread.start()
+        found: list[tuple[int, bytes]] = []
+        while len(found) < len(payloads):
+            found += drain(made)
+        thread.join()
+        assert [payload for _, payload in found] == payloads
+
+
+def test_a_message_longer_than_the_limit_is_refused_in_its_short_form_too() -> None:
+    ours, theirs = socket.socketpair()
+    ws = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+    ws.sock, ws.connected = ours, True
+    made = Session(ws, 200)
+    theirs.sendall(server_frame(b"x" * 201))
+    with pytest.raises(FrameTooLarge):
+        drain(made)
+    theirs.close()
+    made.close()
 
 
 def test_nothing_to_read_is_no_frame_and_no_error() -> None:
@@ -107,9 +186,8 @@ def test_fragments_that_add_up_to_too_much_end_the_connection() -> None:
     with session() as (made, venue):
         part = b"x" * 40_000
         venue.sendall(server_frame(part, fin=False) + server_frame(part, ABNF.OPCODE_CONT))
-        made.fill()
         with pytest.raises(FrameTooLarge, match="in fragments"):
-            made.next()
+            drain(made)
 
 
 def test_garbage_instead_of_frames_is_a_transport_error() -> None:
