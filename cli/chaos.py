@@ -31,6 +31,8 @@ UNTIL_DELETED_S: Final = 60.0
 STORM_MINUTES: Final = 10.0
 LONGEST: Final = 60
 """Of the words by which a fault was detected, in the terminal."""
+WIDE: Final = 200
+"""Columns where there is no terminal that has a width."""
 
 
 @click.command()
@@ -67,7 +69,11 @@ def chaos(
     except ArtefactError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_NOT_ENDED)
-    Console().print(table(faults))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table(faults))
+    console.print(summary(faults), highlight=False)
     left = [fault for fault in faults if fault.detected_ms is not None and fault.recovered_ms is None]
     sys.exit(EXIT_LEFT if left else 0)
 
@@ -88,6 +94,14 @@ def _end_s(entry: dict[str, Any]) -> float:
     return float(entry.get("at_s", 0)) + float(entry.get("for_s", UNTIL_DELETED_S))
 
 
+def summary(faults: list[FaultFacts]) -> str:
+    """All of them in one line."""
+    detected = sum(fault.detected_ms is not None for fault in faults)
+    recovered = sum(fault.recovered_ms is not None for fault in faults)
+    unseen = len(faults) - detected
+    return f"{len(faults)} faults: {detected} detected, {recovered} of those recovered; {unseen} without effect"
+
+
 def table(faults: list[FaultFacts]) -> Table:
     """What came of each fault."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -100,7 +114,7 @@ def table(faults: list[FaultFacts]) -> Table:
             fault.venue,
             fault.market or "all",
             detected,
-            Text(fault.detected_by[:LONGEST] or "-"),
+            Text(fault.detected_by[:LONGEST]) if fault.detected_ms is not None else Text(fault.why, "dim"),
             _again(fault),
         )
     return shown
@@ -108,7 +122,7 @@ def table(faults: list[FaultFacts]) -> Table:
 
 def _again(fault: FaultFacts) -> Text:
     if fault.detected_ms is None:
-        return Text("nothing to recover from", "dim")
+        return Text("without effect", "dim")
     if fault.recovered_ms is None:
         return Text("NOT RECOVERED", "bold red")
     return Text(duration(fault.recovered_ms - fault.began_ms), "green")

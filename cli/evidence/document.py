@@ -15,9 +15,9 @@ from cli.evidence.tally import Percentiles
 MAX_ROWS: Final = 500
 """Rows of one table: a page for people. JSON has them all."""
 HOPS: Final = ("venue_to_socket", "socket_to_publish", "publish_to_apply", "socket_to_apply")
-UNDETECTED: Final = (
-    "Not detected: neither the connector's log nor telemetry told of anything, so it changed nothing, or nothing "
-    "that a consumer could see."
+UNSEEN: Final = (
+    "Without effect: neither the connector's log nor telemetry told of anything. Each says why, and what the venue was "
+    "like meanwhile."
 )
 AGE_HEADS: Final = ("p50", "p95", "p99", "max", "mean", "n")
 
@@ -191,13 +191,17 @@ def _hops(facts: Facts) -> Section:
 
 
 def _faults(facts: Facts) -> Section:
-    heads = ("began", "fault", "venue", "market", "lasted", "applied", "detected after", "by", "well again after")
+    heads = ("began", "fault", "venue", "market", "lasted", "acted", "detected after", "by", "well again after")
     begin = facts.begin_ms or 0
     rows = [_fault(fault, begin) for fault in facts.faults[:MAX_ROWS]]
     marks = [_fault_mark(fault) for fault in facts.faults[:MAX_ROWS]]
     detected = sum(fault.detected_ms is not None for fault in facts.faults)
     recovered = sum(fault.recovered_ms is not None for fault in facts.faults)
-    words = [f"{len(facts.faults)} faults, {detected} detected, {recovered} of those recovered.", UNDETECTED]
+    unseen = len(facts.faults) - detected
+    words = [
+        f"{len(facts.faults)} faults: {detected} detected, {recovered} of those recovered; {unseen} without effect.",
+        UNSEEN,
+    ]
     return Section("faults", "Faults, their detection, and recovery", words, Table(heads, rows, marks))
 
 
@@ -208,6 +212,7 @@ def _fault(fault: FaultFacts, begin_ms: float) -> tuple[str, ...]:
         recovered = duration(fault.recovered_ms - fault.began_ms)
     else:
         recovered = "-" if fault.detected_ms is None else "NOT RECOVERED"
+    by = f"without effect: {fault.why}" if fault.detected_ms is None else fault.detected_by
     return (
         duration(fault.began_ms - begin_ms),
         f"{fault.fault} {fault.params}".strip(),
@@ -216,7 +221,7 @@ def _fault(fault: FaultFacts, begin_ms: float) -> tuple[str, ...]:
         lasted,
         number(fault.applied),
         detected,
-        fault.detected_by,
+        by,
         recovered,
     )
 

@@ -114,6 +114,8 @@ class FaultFacts(msgspec.Struct, frozen=True):
     detected_by: str
     recovered_ms: float | None
     """When the venue was live, fresh and trusted again; ``None``: not before the run ended, or nothing was detected."""
+    why: str = ""
+    """Of one that was not detected: why it had no effect that could be seen."""
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -20,6 +20,40 @@ EARLY_MS: Final = 20
 """Clocks of two processes are read one after the other; a fault cannot be told of much before it begins."""
 OVER_MS: Final = 1_000
 """What shows itself so soon after the end of a fault is still its doing, whatever else begins."""
+NOTHING_MET: Final = {
+    "frames": "no frame that it acts on was sent meanwhile",
+    "incoming": "the connector sent nothing meanwhile",
+    "port": "no connection was open or attempted meanwhile",
+    "handshake": "no connection was attempted meanwhile",
+    "rest": "no REST call was made meanwhile",
+    "sockets": "no connection was open or made meanwhile",
+}
+"""What it means for a fault never to have acted, by where it does."""
+HARMLESS: Final = {
+    "backlog": "data fell behind, and by less than is called drift",
+    "burst": "frames came late and together, none was lost",
+    "clock_skew": "the venue's clock was off, and by less than is called drift",
+    "deaf": "what was not heard needed no answer so soon",
+    "delay": "frames came late, all of them",
+    "drip": "a frame came byte by byte, and whole",
+    "duplicate": "a frame that repeats what is known changes nothing",
+    "error_reply": "what was refused was asked for again",
+    "gap": "what was lost was made up for by the next whole book",
+    "giant": "a large message was read like any other",
+    "handshake": "a connection was refused while another fed the venue",
+    "late_ack": "the answer came late, and in time",
+    "late_snapshot": "a whole book came late, and in time",
+    "no_ack": "the data came, which counts as an answer",
+    "no_pong": "it was over before a pong was missed",
+    "ping_flood": "the pings were answered",
+    "reorder": "whole books in the wrong order: the older was passed over",
+    "rest_error": "what is asked by REST was not needed so soon",
+    "rest_garbage": "what is asked by REST was not needed so soon",
+    "rest_slow": "what is asked by REST was not needed so soon",
+    "rest_timeout": "what is asked by REST was not needed so soon",
+    "stall": "the silence was shorter than what is called stale",
+}
+"""How each fault can act and change nothing that counts; the figures beside it show whether that is so."""
 TICK_MS: Final = 500
 """A recovery between two ticks is seen at the next one."""
 
@@ -72,7 +106,7 @@ def follow(log: Log, scan: Scan, words: Sequence[Word]) -> list[FaultFacts]:
     traces = {name: Trace(venue.trouble.kept, by_venue.get(name, ())) for name, venue in scan.venues.items()}
     begun = log.begun
     return [
-        _fact(told, name, traces[name], _until(told, name, begun))
+        _fact(told, name, traces[name], _until(told, name, begun), scan)
         for told in begun
         for name in ([told.venue] if told.venue else list(traces))
         if name in traces
@@ -102,6 +136,10 @@ class Trace:
         if word is not None and (span is None or word.at_ms <= span.begin_ms):
             return word.at_ms, f"{word.event} {word.words}".strip()
         return None if span is None else (span.begin_ms, span.why)
+
+    def already(self, at_ms: float) -> str:
+        """What was wrong with the venue at a time; empty when nothing was."""
+        return next((s.why for s in self._spans if s.begin_ms <= at_ms and (s.end_ms is None or at_ms < s.end_ms)), "")
 
     def well(self, from_ms: float, over_ms: float) -> float | None:
         """When the venue was well again for good, after troubles that began up to a time; ``None``: it never was."""
@@ -136,7 +174,7 @@ class Trace:
         return found
 
 
-def _fact(told: Told, venue: str, trace: Trace, until_ms: float) -> FaultFacts:
+def _fact(told: Told, venue: str, trace: Trace, until_ms: float, scan: Scan) -> FaultFacts:
     began_ms, ended_ms = told.began_ms, told.ended_ms
     detected = trace.detected(began_ms - EARLY_MS, until_ms, told.market)
     recovered = None if detected is None else trace.well(detected[0], ended_ms or began_ms)
@@ -151,7 +189,25 @@ def _fact(told: Told, venue: str, trace: Trace, until_ms: float) -> FaultFacts:
         None if detected is None else max(began_ms, detected[0]),
         "" if detected is None else detected[1],
         recovered,
+        _why(told, venue, trace, scan) if detected is None else "",
     )
+
+
+def _why(told: Told, venue: str, trace: Trace, scan: Scan) -> str:
+    """Why a fault could not be seen, with the figures that show it."""
+    kind = CATALOGUE.get(told.fault)
+    acted = f"acted {told.applied} times"
+    because = f"{HARMLESS.get(told.fault, 'nothing told of it')} ({acted})"
+    if not told.applied and kind is not None and kind.where in NOTHING_MET:
+        because = acted = NOTHING_MET[kind.where]
+    if already := trace.already(told.began_ms):
+        return f"the venue was not well already: {already}; {acted}"
+    found = scan.venues[venue]
+    since_ms = scan.begin_ms or 0.0
+    worst = found.series.highest_in(told.began_ms - since_ms, (told.ended_ms or told.began_ms) - since_ms)
+    limit = "" if found.stale_ms is None else f" of {found.stale_ms / 1_000:g} s"
+    age = "" if worst is None else f", its age at most {worst / 1_000:.1f} s{limit}"
+    return f"{because}; the venue stayed well{age}"
 
 
 def _params(told: Told) -> str:

@@ -73,6 +73,11 @@ class Series:
         count = sum(bucket.count for bucket in self.buckets.values())
         return sum(bucket.total for bucket in self.buckets.values()) / count if count else None
 
+    def highest_in(self, from_ms: float, to_ms: float) -> float | None:
+        """Of the values in and around a stretch of time: as exactly as buckets are wide."""
+        keys = range(int(from_ms // self.width_ms), int(to_ms // self.width_ms) + 1)
+        return max((self.buckets[key].highest for key in keys if key in self.buckets), default=None)
+
     def highs(self) -> list[tuple[float, float]]:
         """Middle of each bucket in ms and its highest value, in time order."""
         return [((key + 0.5) * self.width_ms, self.buckets[key].highest) for key in sorted(self.buckets)]

@@ -50,7 +50,7 @@ def test_a_scenario_that_cannot_be_read_is_left_to_the_doctor(tmp_path: Path, te
 
 @pytest.mark.parametrize(
     ("detected", "recovered", "words"),
-    [(1_500, 2_500, "1.5 s"), (1_500, None, "NOT RECOVERED"), (None, None, "nothing to recover from")],
+    [(1_500, 2_500, "1.5 s"), (1_500, None, "NOT RECOVERED"), (None, None, "without effect")],
 )
 def test_each_fault_is_told_with_its_end(detected: float | None, recovered: float | None, words: str) -> None:
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123 - closed below

@@ -65,8 +65,8 @@ def test_markdown_has_every_section_and_what_matters() -> None:
         "| aster | seq_gap | 2 |",
         "| aster | socket_to_apply | 500 | 900 | 1,500 | 9,000 | 100 |",
         "| 2.0 s | stall | aster | BTC-PERP | 100 ms | 3 | 250 ms | stale (because) | 500 ms |",
-        "| 2.0 s | duplicate | hyperliquid | all | to the end | 1 | - |  | - |",
-        "2 faults, 1 detected, 1 of those recovered.",
+        "| 2.0 s | duplicate | hyperliquid | all | to the end | 1 | - | without effect: ",
+        "2 faults: 1 detected, 1 of those recovered; 1 without effect.",
         "| revision | abc with changes |",
     ):
         assert words in text

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cli.evidence.logs import Word
-from cli.evidence.recovery import Log, Told, decode, follow
+from cli.evidence.recovery import HARMLESS, NOTHING_MET, Log, Told, decode, follow
 from cli.evidence.scan import Scan
-from tests.cli.evidence.runs import BEGIN_MS, lines, tick, venue
+from simulator.faults import CATALOGUE
+from tests.cli.evidence.runs import BEGIN_MS, detail, lines, tick, venue
 
 
 def scan(states: list[str]) -> Scan:
@@ -45,6 +46,44 @@ def test_a_fault_is_detected_by_the_first_word_or_tick_and_over_when_the_venue_i
 def test_a_fault_that_changes_nothing_is_not_detected() -> None:
     [fault] = follow(Log(log=[told("duplicate", 1, 2)]), scan(["live"] * 20), [])
     assert (fault.detected_ms, fault.recovered_ms, fault.detected_by) == (None, None, "")
+
+
+def test_a_fault_without_effect_says_why_and_what_the_venue_was_like() -> None:
+    [fault] = follow(Log(log=[told("duplicate", 1, 2)]), scan(["live"] * 20), [])
+    assert fault.why == (
+        "a frame that repeats what is known changes nothing (acted 1 times); the venue stayed well, "
+        "its age at most 0.0 s"
+    )
+    met_nothing = told("rest_error", 1, 2)
+    met_nothing.applied = 0
+    [fault] = follow(Log(log=[met_nothing]), scan(["live"] * 20), [])
+    assert fault.why.startswith("no REST call was made meanwhile; the venue stayed well")
+
+
+def test_the_age_told_of_is_that_of_the_fault_and_beside_its_limit() -> None:
+    found = Scan(whole_run=True)
+    ages = [20] * 8 + [4_000] * 4 + [9_000] + [20] * 8
+    ticks = [tick(t, {"aster": venue(age)}) for t, age in enumerate(ages)]
+    ticks[0]["venue_detail"] = {"aster": detail()}
+    found.feed(lines(ticks))
+    [fault] = follow(Log(log=[told("delay", 1.5, 2.5)]), found, [])
+    assert fault.why.endswith("the venue stayed well, its age at most 4.0 s of 10 s")
+
+
+def test_a_fault_that_meets_a_venue_in_trouble_says_so() -> None:
+    log = Log(log=[told("stall", 1, 1.5), told("gap", 2.25, 2.5)])
+    _, hidden = follow(log, scan(STALL), [])
+    assert hidden.why == "the venue was not well already: stale (because); acted 1 times"
+
+
+def test_a_fault_that_is_not_in_the_catalogue_is_told_of_as_far_as_it_is_known() -> None:
+    [fault] = follow(Log(log=[told("meteor", 1, 2)]), scan(["live"] * 20), [])
+    assert fault.why.startswith("nothing told of it (acted 1 times)")
+
+
+def test_every_fault_that_can_be_harmless_is_one_of_the_catalogue() -> None:
+    assert HARMLESS.keys() <= CATALOGUE.keys()
+    assert {kind.where for kind in CATALOGUE.values()} - NOTHING_MET.keys() == {"all", "clock"}
 
 
 def test_a_trouble_that_outlasts_the_run_is_no_recovery() -> None:
