@@ -289,17 +289,17 @@ class Aster:
         return max((stream.last or 0 for stream in self._streams if stream.conn == conn), default=0)
 
     def _dead(self, market: Market, why: str, now: Now) -> Effects:
-        """The book's stream is dead: mend it alone, then, ever more rarely, at the cost of the others."""
+        """The book's stream is dead: mend it alone, or where no other lives, ever more rarely, with the connection."""
         book, conn = market.book, market.conn
-        if not book.confirmed:
-            # Its symbol is a guess, so its silence proves nothing.
+        if not book.confirmed:  # its symbol is a guess, so its silence proves nothing
             return []
         book.strikes += 1
         all_silent = Reason.STALE_WATCHDOG if book.feed.live else Reason.SNAPSHOT_TIMEOUT
         effects = book.lost(Trust.STALE, now, quote=False)
         if now.mono - max(self._heard(conn), self._conns[conn].opened) >= self._stale // 2:
             return [*effects, fx.Reconnect(conn, all_silent, f"{market.id}: {why}; no other stream either")]
-        if book.strikes > 1 and book.strikes & (book.strikes - 1) == 0:
+        alone = not any(other.book.feed.live for other in self._of(conn))
+        if alone and book.strikes > 1 and book.strikes & (book.strikes - 1) == 0:
             return [*effects, fx.Reconnect(conn, Reason.MARKET_STALE, f"{market.id}: {why}")]
         return [*effects, Count(Counter.RESYNCS.label), *self._again(market, spec.DEPTH, now)]
 

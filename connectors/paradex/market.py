@@ -6,16 +6,15 @@ Nothing here knows connections. A book that is no longer known raises ``BookErro
 from __future__ import annotations
 
 from enum import Enum
-from itertools import chain, zip_longest
 from typing import Final
 
-from bus.book import Book
 from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Funding, Instrument, Reason, Source, Stats, Trust
 from connectors.effects import Count, Effects, Emit, Now
-from connectors.feed import Agreement, MarketFeed, Rebuilds, SeenTrades
+from connectors.feed import Agreement, MarketFeed
 from connectors.paradex import spec
+from connectors.paradex.book import Audit, BookError, divergence
 from connectors.paradex.messages import (
     BboEvent,
     BookEvent,
@@ -32,18 +31,11 @@ from connectors.paradex.messages import (
     nanoseconds,
     number,
 )
+from connectors.streams import Stream
+from connectors.venue import Context
 
 IGNORED: Final = Count(Counter.IGNORED_FRAMES.label)
 DUPLICATE: Final = Count(Counter.DUPLICATES.label)
-
-
-class BookError(VenueError):
-    """The book is not known any more. ``reason`` is for giving up the connection; ``effects`` go before the remedy."""
-
-    def __init__(self, reason: Reason, problem: str, effects: Effects) -> None:
-        super().__init__(problem)
-        self.reason = reason
-        self.effects = effects
 
 
 class Remedy(Enum):
@@ -54,54 +46,22 @@ class Remedy(Enum):
     LEAVE = "give the connection up"
 
 
-class Audit:
-    """A live book held against REST: what it was when REST was asked, what was applied since, and what REST said."""
-
-    def __init__(self, seq: int, levels: Levels) -> None:
-        self.seq = seq
-        self.claim: RestBook | None = None
-        self._levels = levels
-        self._steps: list[tuple[int, Levels]] = []
-
-    def applied(self, seq: int, levels: Levels) -> bool:
-        """The book went on. True when it has now reached what REST said."""
-        self._steps.append((seq, levels))
-        return self.claim is not None and seq >= self.claim.seq_no
-
-    def divergence(self, claim: RestBook) -> float | None:
-        """Largest difference at the step that REST shows; ``None`` when that is before the audit began."""
-        if claim.seq_no < self.seq:
-            return None
-        book = Book()
-        book.replace(*self._levels)
-        for seq, levels in self._steps:
-            if seq <= claim.seq_no:
-                book.apply(*levels)
-        # REST shows fewer levels than there are; an empty side is compared as empty.
-        sides = zip(book.levels(), claim.levels(), strict=True)
-        return divergence(*zip(*chain(*(zip_longest(a[: len(b) or 1], b) for a, b in sides)), strict=True))
-
-
-def divergence(ours: tuple[float | None, ...] = (), theirs: tuple[float | None, ...] = ()) -> float:
-    """Largest difference of numbers in the same place, as a fraction of the larger; 1.0 where only one side has one."""
-    worst = 0.0
-    for a, b in zip(ours, theirs, strict=True):
-        if a != b:
-            worst = max(worst, 1.0 if a is None or b is None else abs(a - b) / max(a, b))
-    return worst
-
-
 class Market:
     """One wanted market. ``seq`` is the step that its book is at, ``None`` while it waits for a snapshot."""
 
-    def __init__(self, name: str, rebuilds: Rebuilds, seen: SeenTrades) -> None:
+    def __init__(self, name: str, context: Context, quiet_ns: int) -> None:
+        """``quiet_ns``: a stream that has moved since is not called dead, whatever REST shows."""
         self.name = name
-        self._seen = seen
+        self._quiet = quiet_ns
+        self._moved = 0
+        self._orphaned: int | None = None
+        """The request of the book after which changes have come without a picture."""
+        self._seen = context.seen
         self.symbol = ""
         """The venue's name; empty until it is listed."""
         self.channels: dict[str, str] = {}
         self.instrument: Instrument | None = None
-        self.feed = MarketFeed(name, rebuilds)
+        self.feed = MarketFeed(name, context.rebuilds)
         self.seq: int | None = None
         self.fence: int | None = None
         """Request whose acknowledgement ends the old subscription: a snapshot before it is of the old one."""
@@ -151,13 +111,15 @@ class Market:
         self.instrument = found
         return [Emit(self.name, found)]
 
-    def step(self, event: BookEvent, frame: bytes, now: Now) -> Effects:
-        """One book frame. Raises BookError."""
+    def step(self, event: BookEvent, frame: bytes, now: Now, stream: Stream | None = None) -> Effects:
+        """One book frame of this stream. Raises BookError."""
         if event.snapshot:
+            self._moved = now.mono
             return self._snapshot(event, frame)
         last, seq = self.seq, event.seq
         if last is None:
-            return [IGNORED]
+            return self._orphan(stream, now)
+        self._moved = now.mono
         if seq != last + 1:
             return self._out_of_step(last, seq, frame)
         try:
@@ -172,6 +134,15 @@ class Market:
         if self.quote_seq == seq:
             self._compare("bbo", divergence(self.feed.book.best(), self._touch), now, effects)
         return effects
+
+    def _orphan(self, stream: Stream | None, now: Now) -> Effects:
+        """A change before its picture is early; but the first one after a silence shows that the picture was lost."""
+        if stream is None or self.cooling or self.fence is not None or self._orphaned == stream.requested:
+            return [IGNORED]
+        self._orphaned = stream.requested
+        if now.mono - stream.requested < spec.ORPHAN_NS:
+            return [IGNORED]
+        raise BookError(Reason.SNAPSHOT_TIMEOUT, "changes without a picture", [IGNORED])
 
     def _snapshot(self, event: BookEvent, frame: bytes) -> Effects:
         if self.fence is not None:
@@ -275,7 +246,8 @@ class Market:
         if claim.seq_no <= self.seq:
             self._settle(audit, now, effects)
         elif self._aligned:
-            self.ahead, self._seen_at = now.mono + spec.BEHIND_NS, self.seq
+            self.ahead = max(now.mono + spec.BEHIND_NS, self._moved + self._quiet)
+            self._seen_at = self.seq
         else:
             self.audit = None
         return effects

@@ -17,7 +17,8 @@ from connectors import effects as fx
 from connectors.effects import Count, Effects, Fetch, Note, Now, Open, Reconnect, Reject, Reply, Send, VenueProtocol
 from connectors.paradex import messages as wire
 from connectors.paradex import spec
-from connectors.paradex.market import IGNORED, BookError, Market, Remedy
+from connectors.paradex.book import BookError
+from connectors.paradex.market import IGNORED, Market, Remedy
 from connectors.paradex.spec import CONN, MS
 from connectors.polls import Polls, StandIns
 from connectors.streams import Beat, Keepalive, Patience, Requests, Stream, Streams, Verdict
@@ -38,9 +39,9 @@ class Paradex:
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self._settings = settings
-        self._markets = {name: Market(name, context.rebuilds, context.seen) for name in settings.markets}
-        self._by_symbol: dict[bytes, Market] = {}
         self._stale = settings.stale_ms * MS
+        self._markets = {name: Market(name, context, self._stale // 2) for name in settings.markets}
+        self._by_symbol: dict[bytes, Market] = {}
         self._polls = Polls()
         self._streams = Streams()
         self._waiting = Requests(self._streams, spec.UNANSWERED)
@@ -291,7 +292,7 @@ class Paradex:
     def _on_book(self, m: Market, event: wire.BookEvent, frame: bytes, now: Now) -> Effects:
         before = m.seq
         try:
-            effects = m.step(event, frame, now)
+            effects = m.step(event, frame, now, self._streams.get(m.channels["book"]))
         except BookError as error:
             return self._broken(m, error, frame, now)
         if m.seq != before:

@@ -102,6 +102,8 @@ subscribed anew after that."""
 PONG_NS: Final = 20 * SECOND
 """From our ping to the connection's end. The venue asks for a pong within 5 s itself; client pings are answered [C]."""
 
+ORPHAN_NS: Final = SECOND
+"""Changes that begin so long after their subscription without a picture: it was lost in the silence before them."""
 RESYNCS: Final = 3
 RESYNC_WINDOW_NS: Final = 30 * SECOND
 """So many rebuilds of one market in the window; the next trouble gives the connection up instead."""
@@ -142,7 +144,8 @@ REST_SPACING_NS: Final = 100 * MS
 """Times the number of markets, the least of both periods: at most 600 of the 750 calls a minute."""
 BEHIND_NS: Final = SECOND
 """A stream without a delta for so long after REST was seen ahead of it is dead (the documents ask for a second look a
-second later; one look and no delta in that second say the same)."""
+second later; one look and no delta in that second say the same). But not before half
+of ``stale_ms``: what comes in bursts would be called dead between them."""
 DEPTHS: Final = (100, 20)
 """Levels a side asked of REST. The maximum is not documented: the documented default after an HTTP 400."""
 

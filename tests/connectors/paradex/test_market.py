@@ -7,8 +7,8 @@ import pytest
 from bus.errors import VenueError
 from bus.events import Bbo, Book, Check, Delta, Funding, Instrument, Source, Stats, Trade, Trust
 from connectors.effects import Effects, Send
-from connectors.feed import Rebuilds, SeenTrades
-from connectors.paradex.market import Market, divergence, find, untradable
+from connectors.paradex.book import divergence
+from connectors.paradex.market import Market, find, untradable
 from connectors.paradex.messages import MarketRow
 from tests.connectors.paradex import venue
 from tests.connectors.paradex.venue import MS, Driver, S, counted, events, notes, of, reasons, rejects
@@ -352,7 +352,7 @@ def test_tradability_has_no_field_of_its_own(changed: dict[str, str], problem: s
 
 
 def test_a_new_instrument_is_published_once_and_again_when_it_changes() -> None:
-    market = Market("BTC-PERP", Rebuilds(), SeenTrades())
+    market = Market("BTC-PERP", Driver().context, 0)
     row = MarketRow("BTC-USD-PERP", "PERP", price_tick_size="0.1", order_size_increment="0.00001")
     assert events(market.resolve([row], 0), Instrument) == [Instrument("BTC-USD-PERP", "0.1", "0.00001", "USD")]
     assert market.resolve([row], 0) == []

@@ -260,6 +260,26 @@ def test_a_snapshot_that_comes_after_all_is_taken_and_watched_over(young: Driver
     assert young.btc.trust is Trust.STALE
 
 
+def test_changes_that_begin_after_a_silence_show_that_the_snapshot_was_lost_in_it(young: Driver) -> None:
+    young.ack_all(young.answer("markets", venue.results(*map(venue.row, venue.MARKETS.values()))))
+    others_only(young)
+    young.keep(2 * S, "ETH-PERP", "SOL-PERP")
+    effects = young.push(venue.book(1_001, [], []))
+    assert [channel for _, channel in young.requests(effects)] == [CHANNEL]
+    assert young.requests(young.push(venue.book(1_002, [], []))) == []
+    young.ack_all(effects)
+    young.push(venue.snapshot(1_003, BIDS, ASKS))
+    assert young.btc.live
+
+
+def test_changes_before_a_late_snapshot_are_only_early(young: Driver) -> None:
+    young.ack_all(young.answer("markets", venue.results(*map(venue.row, venue.MARKETS.values()))))
+    others_only(young)
+    young.push(venue.book(1_001, [], []))
+    young.keep(2 * S, "ETH-PERP", "SOL-PERP")
+    assert young.requests(young.push(venue.book(1_002, [], []))) == []
+
+
 def test_with_nothing_live_a_book_without_snapshot_costs_the_connection() -> None:
     driver = Driver(markets=("BTC-PERP",))
     driver.start()

@@ -132,7 +132,7 @@ def test_a_market_that_rest_has_overtaken_is_stale_long_before_its_threshold(dri
     told(driver, 1_003)
     driver.push(venue.book(2_006, [], [], venue.ETH))
     assert driver.btc.live
-    driver.mono += 500 * MS
+    driver.mono += 2_000 * MS
     driver.push(venue.book(3_006, [], [], venue.SOL))
     effects = driver.run(1 * S)
     assert [d.trust for d in events(effects, Delta)] == [Trust.STALE]
@@ -146,7 +146,16 @@ def test_a_market_that_rest_has_overtaken_is_stale_long_before_its_threshold(dri
 def test_a_connection_that_rest_has_overtaken_in_silence_is_given_up(driver: Driver) -> None:
     audit(driver)
     told(driver, 1_003)
-    assert reasons(driver.run(1 * S, until=reasons)) == ["stale_watchdog"]
+    assert reasons(driver.run(3 * S, until=reasons)) == ["stale_watchdog"]
+    assert driver.mono == 1_000 * S + 7_500 * MS
+
+
+def test_a_stream_that_comes_in_bursts_is_not_dead_between_them(driver: Driver) -> None:
+    audit(driver)
+    driver.push(venue.book(1_001, [], []))
+    told(driver, 1_040)
+    assert reasons(driver.run(2 * S)) == []
+    assert driver.btc.live
 
 
 def test_a_stream_that_moves_is_not_dead_however_far_behind(driver: Driver) -> None:
@@ -162,7 +171,7 @@ def test_a_stream_that_moves_is_not_dead_however_far_behind(driver: Driver) -> N
 def test_rest_that_counts_otherwise_is_not_believed_until_it_agrees(driver: Driver) -> None:
     driver.keep(5 * S, *OTHERS)
     told(driver, 9_000)
-    driver.mono += 900 * MS
+    driver.mono += 2_400 * MS
     driver.push(venue.book(2_006, [], [], venue.ETH))
     driver.ack_all(driver.run(1 * S))
     driver.push(venue.snapshot(1_005, BIDS, ASKS))
