@@ -57,6 +57,8 @@ class Market:
         """Since when the quote has been ahead of the book; ``_leading``: the book ahead of the quote."""
         self._leading: int | None = None
         self._stats: Stats | None = None
+        self._orphaned: int | None = None
+        """The subscription of the book after which differences have come without a snapshot."""
         self._running: Funding | None = None
         self._settled: Funding | None = None
 
@@ -98,10 +100,17 @@ class Market:
         self.nonce, self.trouble, self._behind = book.nonce, None, None
         return effects + self._compare(book.nonce, now)
 
-    def difference(self, book: messages.OrderBook, now: Now) -> Effects:
-        """Changed levels, when they continue the chain. Raises VenueError on impossible ones, with nothing applied."""
+    def difference(self, book: messages.OrderBook, now: Now, requested: int) -> Effects:
+        """Changed levels, when they continue the chain. Raises VenueError on impossible ones, with nothing applied.
+
+        ``requested``: when the book was subscribed, monotonic ns.
+        """
         self.frames += 1
         if self.nonce is None:
+            # One before its snapshot is early; the first one after a silence shows that the snapshot was lost in it.
+            first, self._orphaned = self._orphaned != requested, requested
+            if first and now.mono - requested >= spec.ORPHAN_NS:
+                self.trouble = Reason.SNAPSHOT_TIMEOUT, "differences without a snapshot"
             return [IGNORED]
         if book.nonce <= self.nonce:
             return [DUPLICATE]

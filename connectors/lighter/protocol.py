@@ -352,13 +352,12 @@ class Lighter:
         return self._settle(market, market.snapshot(frame.order_book, now), now)
 
     def _on_difference(self, frame: messages.Difference, now: Now) -> Effects:
-        channel = frame.channel
-        market = self._by_channel.get(channel)
-        if market is None:
+        market, stream = self._by_channel.get(frame.channel), self._streams.get(frame.channel)
+        if market is None or stream is None:
             return [IGNORED]
         if market.nonce is not None:
-            self._streams.data(channel, now)
-        effects = market.difference(frame.order_book, now)
+            self._streams.data(stream.key, now)
+        effects = market.difference(frame.order_book, now, stream.requested)
         if market.quote_behind(now):
             effects += [*market.feed.invalidate_quote(Trust.STALE), *self._again(market, "ticker", now)]
         return self._settle(market, effects, now)

@@ -54,6 +54,8 @@ FEWEST_IN_FLIGHT: Final = 2
 
 ACK_NS: Final = 10 * SECOND
 """There is no acknowledgement but the first frame, and no attributable refusal: so every subscribe has a deadline."""
+ORPHAN_NS: Final = SECOND
+"""Differences that begin so long after their subscription without a snapshot: it was lost in the silence before."""
 SNAPSHOT_NS: Final = 5 * SECOND
 """A snapshot follows its request within 0.6 s; on the first subscribing of many markets within seconds."""
 PONG_NS: Final = 10 * SECOND

@@ -242,3 +242,22 @@ def test_an_answer_for_a_market_that_is_gone_changes_nothing() -> None:
     drive.listed({"symbol": "X"})
     assert drive.answer(call, orders()) == []
     assert drive.frame(ticker()) != []
+
+
+def test_differences_that_begin_after_a_silence_show_that_the_snapshot_was_lost_in_it() -> None:
+    drive = Drive().ready()
+    drive.first(0)
+    drive.flow(1.5, 0)
+    effects = drive.frame(diff(10, 9))
+    assert sent(effects) == ["unsubscribe order_book/1", "subscribe order_book/1"]
+    assert sent(drive.frame(diff(11, 10))) == []
+    drive.first(1)
+    assert drive.trust["BTC-PERP"] is Trust.LIVE
+
+
+def test_differences_before_a_late_snapshot_are_only_early() -> None:
+    drive = Drive().ready()
+    drive.first(0)
+    drive.frame(diff(10, 9))
+    drive.flow(2.0, 0)
+    assert sent(drive.frame(diff(11, 10))) == []
