@@ -110,6 +110,16 @@ class Reconnect(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Rotate(msgspec.Struct, frozen=True):
+    """The venue has announced that it will end this connection: replace it before that, without a gap.
+
+    Nothing is promised: when the connection ends before another stands in its place, ``closed`` follows as ever.
+    """
+
+    conn: str
+    detail: str
+
+
 class Reject(msgspec.Struct, frozen=True):
     """A frame (or REST body) could not be digested: count it, log a bounded sample. Says nothing of the remedy.
 
@@ -138,7 +148,7 @@ class Note(msgspec.Struct, frozen=True):
     fields: Mapping[str, object] = {}
 
 
-Effect: TypeAlias = Emit | Open | Close | Send | Ping | Fetch | Reconnect | Reject | Count | Note
+Effect: TypeAlias = Emit | Open | Close | Send | Ping | Fetch | Reconnect | Rotate | Reject | Count | Note
 Effects: TypeAlias = list[Effect]
 
 

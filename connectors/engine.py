@@ -30,8 +30,7 @@ from connectors.venue import Context, Factory, VenueSpec
 MS: Final = 1_000_000
 REFRESH_NS: Final = 1 * MS
 """How stale the cached deadline may be while frames never pause."""
-DOWN_AFTER: Final = 3
-"""Failed attempts in a row after which a market without a live book is called down."""
+DOWN_AFTER: Final = 3  # failed attempts in a row after which a market without a live book is called down
 JUDGE_NS: Final = 100 * MS  # between two looks at one market's lag: a look costs a microsecond, drift takes seconds
 _PRICED: Final = (Book, Delta, Bbo)
 
@@ -73,6 +72,7 @@ class Engine:
             fx.Reconnect: self._reconnect,
             fx.Reject: self._reject,
             fx.Count: lambda _, effect, __: counters.add_label(effect.label, effect.amount),
+            fx.Rotate: lambda made, effect, now: made.announced(effect, now),
             fx.Note: lambda _, effect, __: ports.log(effect.level, effect.event, effect.fields),
         }
 
@@ -106,7 +106,7 @@ class Engine:
         generation, link = found
         self.counters.add(Counter.CONNECT_FAILURES)
         if held := self.limits.refused(refusal.status, refusal.headers, now):
-            self._log("warning", "connects_held", status=refusal.status, wait_s=held / 1e9)
+            self.ports.log("warning", "connects_held", {"status": refusal.status, "wait_s": held / 1e9})
         wait = link.lost(now, not_before=self.limits.connects_held_until)
         self._left(generation, link, refusal.reason, refusal.detail, wait, now)
         self._run(generation, link.conn, generation.protocol.refused(link.conn, refusal, now), now)
@@ -153,7 +153,8 @@ class Engine:
         if not reply.ok:
             self.counters.add(Counter.REST_FAILURES)
             if held := self.limits.answered(reply, now):
-                self._log("warning", "rest_held", status=reply.status, wait_s=held / 1e9, url=request.url)
+                fields = {"status": reply.status, "wait_s": held / 1e9, "url": request.url}
+                self.ports.log("warning", "rest_held", fields)
         for generation in self.generations():
             if str(generation.number) == key:
                 self._run(generation, None, generation.protocol.fetched(request, reply, now), now)
@@ -163,7 +164,7 @@ class Engine:
         """``deadline`` has come (or may have)."""
         if step := self._drift.clock_step(now):
             self.counters.add(Counter.CLOCK_JUMPS)
-            self._log("warning", "clock_jump", by_s=step / 1e9)
+            self.ports.log("warning", "clock_jump", {"by_s": step / 1e9})
         for generation in self.generations():
             due = generation.protocol.deadline
             if due is not None and due <= now.mono and self.heeds_protocol:
@@ -250,10 +251,13 @@ class Engine:
     def _emit(self, generation: Generation, conn: str | None, effect: fx.Emit, now: Now) -> bool:
         """Publish, or hold back. Whether it turned the trust of a market's book."""
         market, event = effect.market, effect.event
-        on_air = generation.cache is None
-        if on_air or type(event) is Trade:
+        if type(event) is Trade:
+            beside = generation.cache is not None and not generation.rescue
+            self.ports.publish(market, self._context.seen.placed(market, event, beside=beside), now)
+            return False
+        if generation.cache is None:
             self.ports.publish(market, event, now)
-        if generation.cache is not None:
+        else:
             generation.cache.absorb(market, event)
         if isinstance(event, _PRICED):
             view = generation.view(market)
@@ -345,7 +349,7 @@ class Engine:
     def _left(self, generation: Generation, link: Link, reason: Reason, detail: str, wait: int, now: Now) -> None:
         if link.failures > 1 and (pause := self.limits.failed(len(generation.links), now)):
             self.counters.add(Counter.BREAKER_OPENINGS)
-            self._log("warning", "breaker_open", pause_s=pause / 1e9)
+            self.ports.log("warning", "breaker_open", {"pause_s": pause / 1e9})
         count = self.counters.add_label(f"reconnect.{reason}")
         self.teller.left(Reconnect(link.conn, reason, count, detail, wait // MS), now)
         if generation is self.active and link.fruitless >= DOWN_AFTER:
@@ -394,6 +398,3 @@ class Engine:
     def not_live(self) -> tuple[str, ...]:
         """Markets without a live book, in an order that a replay meets again."""
         return tuple(sorted(set(self.settings.markets) - self.active.live))
-
-    def _log(self, level: str, event: str, **fields: object) -> None:
-        self.ports.log(level, event, fields)

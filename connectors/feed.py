@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from sys import float_info
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from bus.book import Book as Levels
 from bus.book import check_levels
-from bus.events import Bbo, Book, Check, Delta, Source, Trust
+from bus.events import Bbo, Book, Check, Delta, Source, Trade, Trust
 from bus.state import MIN_CHANGES
 from connectors.effects import Effects, Emit, Now
 
@@ -192,6 +194,19 @@ class SeenTrades:
         self._capacity = capacity
         self._ids: dict[str, set[object]] = {}
         self._order: dict[str, deque[object]] = {}
+        self._newest: dict[str, int] = {}
+
+    def placed(self, market: str, trade: Trade, *, beside: bool) -> Trade:
+        """A trade as it is to be published. ``beside``: it came by a connection that opens beside one that is live.
+
+        What such a connection replays on subscribing is history only up to where the other has come: beyond, it is a
+        live trade that the other brings a moment later, when it will be a duplicate.
+        """
+        venue_ns = trade.venue_ns or 0
+        if venue_ns < self._newest.get(market, 0):
+            return trade
+        self._newest[market] = venue_ns
+        return replace(trade, history=False) if beside and trade.history else trade
 
     def first_time(self, market: str, trade_id: object) -> bool:
         """Remember the id; True when it had not been seen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus.events import Book, Delta, Instrument, Trust
 from bus.state import StateCache
-from connectors.effects import Now, VenueProtocol
+from connectors.effects import Now, Rotate, VenueProtocol
 from connectors.limits import LEAST_WAIT_NS, Limits
 from connectors.links import Link, Phase
 
@@ -49,6 +49,7 @@ class Generation:
         """What a standby has said so far; published when it takes over. ``None``: this one is on air."""
         self.rescue: frozenset[str] = frozenset()
         """Markets that this standby is to bring back; empty for a planned rotation."""
+        self._announced: dict[str, tuple[int, str]] = {}
         self.born = now.mono
         self.known: set[str] = set()
         """Markets that the venue lists."""
@@ -78,6 +79,18 @@ class Generation:
     def oldest_open(self) -> int | None:
         """Monotonic ns when the oldest session began."""
         return min((link.opened_at for link in self.open_links()), default=None)
+
+    def announced(self, effect: Rotate, now: Now) -> None:
+        """The venue has said that it will end a connection."""
+        self._announced[effect.conn] = now.mono, effect.detail
+
+    def outgoing(self) -> str | None:
+        """What the venue said of a connection that it will end and has not ended yet; ``None`` when it said nothing."""
+        for link in self.open_links():
+            when, detail = self._announced.get(link.conn, (0, ""))
+            if link.opened_at <= when:
+                return detail
+        return None
 
     def let_in(self, soon: int) -> None:
         """Links that wait for longer try at this time."""

@@ -14,6 +14,7 @@ from bus.counters import Counter
 from bus.events import Reason, State
 from connectors.effects import Now, Refusal
 from connectors.engine import MS, Engine
+from connectors.generation import Generation
 from connectors.links import Phase
 
 TICK_NS: Final = 250 * MS
@@ -26,6 +27,13 @@ ESCALATE_CAP_NS: Final = 600 * SECOND_NS
 STANDBY_NS: Final = 60 * SECOND_NS
 """A standby that has not taken over by then is given up and tried again later."""
 
+LOOK_NS: Final = 10 * MS
+"""Between two looks at whether a standby has come as far as the one on air."""
+OVERLAP_NS: Final = SECOND_NS // 2
+"""How long both connections are to have brought everything: trades are in no snapshot, and some venues repeat none."""
+ROTATED_NS: Final = 2 * SECOND_NS
+"""Between two rotations, whatever a venue says of its connections."""
+
 
 class Watch(msgspec.Struct):
     """Periodic supervision of one engine; call it as ``engine.watch``."""
@@ -33,6 +41,7 @@ class Watch(msgspec.Struct):
     escalations: int = 0
     escalate_at: int = 0
     rotate_at: int = 0
+    ready_since: int | None = None
 
     def __call__(self, engine: Engine, now: Now) -> None:
         """Look at everything once and act."""
@@ -94,23 +103,45 @@ class Watch(msgspec.Struct):
     def _standby(self, engine: Engine, now: Now) -> None:
         standby = engine.standby
         if standby is not None:
-            if standby.may_replace(engine.active):
+            if self._ready(engine, standby, now):
                 self._take_over(engine, now)
             elif now.mono - standby.born > STANDBY_NS:
                 engine.ports.log("warning", "standby_failed", {"live": sorted(standby.live)})
                 engine.end_standby()
+                self.ready_since = None
             return
-        age = engine.settings.session_age_ms * MS or engine.spec.session_age_ns
-        oldest = engine.active.oldest_open()
-        if age is None or oldest is None or now.mono - oldest < age or now.mono < self.rotate_at:
-            return
-        if engine.teller.health.state() is State.LIVE:
+        why = self._outworn(engine, now)
+        if why and now.mono >= self.rotate_at and engine.teller.health.state() is State.LIVE:
             self.rotate_at = now.mono + 2 * STANDBY_NS
-            engine.ports.log("info", "rotation", {"age_s": (now.mono - oldest) / 1e9})
+            engine.ports.log("info", "rotation", {"why": why})
             engine.begin_standby(now)
 
     @staticmethod
-    def _take_over(engine: Engine, now: Now) -> None:
+    def _outworn(engine: Engine, now: Now) -> str:
+        """Why the connections on air are to be replaced: the venue's word, or their age; empty when they are not."""
+        limit = engine.settings.session_age_ms * MS or engine.spec.session_age_ns
+        oldest = engine.active.oldest_open()
+        if limit is not None and oldest is not None and now.mono - oldest >= limit:
+            return f"{(now.mono - oldest) / 1e9:.0f} s old"
+        return engine.active.outgoing() or ""
+
+    def _ready(self, engine: Engine, standby: Generation, now: Now) -> bool:
+        """Whether the standby may take over; a planned change waits a little more, for what is no book to flow, too."""
+        if not standby.may_replace(engine.active):
+            whole = False
+        elif standby.rescue:
+            return True
+        else:
+            whole = all(link.phase is Phase.OPEN for link in standby.links.values())
+            self.ready_since = self.ready_since or (now.mono if whole else None)
+        if self.ready_since is None:
+            return False
+        # Two streams of many frames are seldom seen at the same place: look often.
+        engine.watch_at = now.mono + LOOK_NS
+        return whole and now.mono - self.ready_since >= OVERLAP_NS
+
+    def _take_over(self, engine: Engine, now: Now) -> None:
+        self.rotate_at, self.ready_since = now.mono + ROTATED_NS, None
         engine.counters.add(Counter.ROTATIONS)
         engine.take_over(now)
         engine.ports.log("info", "took_over", {"live": sorted(engine.active.live)})

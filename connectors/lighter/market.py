@@ -12,7 +12,7 @@ from bus.book import BookSide
 from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Funding, Instrument, Reason, Side, Stats, Trade
-from connectors.effects import Count, Effect, Effects, Emit, Note, Now
+from connectors.effects import Count, Effect, Effects, Emit, Note, Now, Rotate
 from connectors.feed import Agreement, MarketFeed, Quotes
 from connectors.lighter import messages, spec
 from connectors.lighter.spec import HOUR, NS_PER_MS, NS_PER_US
@@ -352,3 +352,9 @@ def _rate(text: str) -> float:
 def _same(event: Stats | Funding, last: Stats | Funding | None) -> bool:
     """Whether two events say the same but for their times."""
     return last is not None and replace(event, venue_ns=None) == replace(last, venue_ns=None)
+
+
+def shutdown(conn: str, frame: messages.Shutdown) -> Effects:
+    """The venue wants the replacement opened before it closes."""
+    note = Note("info", "shutdown_announced", {"close_in_ms": frame.close_in_ms})
+    return [note, Rotate(conn, f"the venue closes in {frame.close_in_ms} ms")]

@@ -11,7 +11,7 @@ from bus.errors import VenueError
 from bus.events import Reason, Trust
 from connectors.effects import Count, Effects, Fetch, Note, Now, Open, Refusal, Reject, Reply, Send, VenueProtocol
 from connectors.lighter import messages, spec
-from connectors.lighter.market import IGNORED, Market, aggregate
+from connectors.lighter.market import IGNORED, Market, aggregate, shutdown
 from connectors.lighter.spec import NS_PER_MS
 from connectors.polls import Polls, StandIns
 from connectors.recovery import Recovery
@@ -384,7 +384,7 @@ class Lighter:
         return self._armed([], now)
 
     def _on_shutdown(self, frame: messages.Shutdown, now: Now) -> Effects:
-        return [Note("info", "shutdown_announced", {"close_in_ms": frame.close_in_ms})]
+        return shutdown(MAIN, frame)
 
     def _on_unknown(self, frame: messages.Envelope, now: Now) -> Effects:
         effects: Effects = [Count(Counter.UNKNOWN_FRAMES.label)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.events import Bbo, Book, Delta, Source, Trust
+from bus.events import Bbo, Book, Delta, Source, Trade, Trust
 from bus.state import MIN_CHANGES
 from connectors.effects import Effects, Emit, Now
 from connectors.feed import MarketFeed, Rebuilds, SeenTrades, Touches, apart
@@ -135,3 +135,18 @@ def test_trade_ids_are_remembered_by_market_up_to_the_capacity() -> None:
     assert seen.first_time("BTC-PERP", 3), "1 is forgotten for it"
     assert not seen.first_time("BTC-PERP", 2)
     assert seen.first_time("BTC-PERP", 1)
+
+
+def test_what_a_connection_replays_beside_a_live_one_is_history_only_up_to_where_that_one_is() -> None:
+    def trade(venue_ns: int | None, *, history: bool = False) -> Trade:
+        return Trade(venue_ns, "1", None, 100.0, 1.0, history)
+
+    seen = SeenTrades()
+    assert seen.placed("BTC-PERP", trade(5, history=True), beside=False).history, "what it began with"
+    assert not seen.placed("BTC-PERP", trade(8), beside=False).history
+    assert seen.placed("BTC-PERP", trade(7, history=True), beside=True).history
+    assert not seen.placed("BTC-PERP", trade(8, history=True), beside=True).history
+    assert not seen.placed("BTC-PERP", trade(9, history=True), beside=True).history
+    assert seen.placed("BTC-PERP", trade(8, history=True), beside=True).history
+    assert seen.placed("BTC-PERP", trade(None, history=True), beside=True).history
+    assert not seen.placed("ETH-PERP", trade(1, history=True), beside=True).history, "one market, one clock"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from bus.counters import Counter
 from bus.events import Book, Instrument, Reason, State, Trade, Trust
-from connectors.effects import Emit
+from connectors.effects import Emit, Open, Rotate
 from connectors.engine import MS
 from connectors.health import Health
 from connectors.venue import VenueSpec
@@ -182,6 +182,62 @@ def test_a_standby_that_does_not_become_whole_is_given_up_and_tried_again_later(
     assert len(made.protocols) == 3
     assert made.engine.active.number == 1
     assert made.ports.states()[-1] == State.LIVE
+
+
+def test_what_a_venue_says_it_will_end_is_left_before_that_and_only_once() -> None:
+    made = rig()
+    made.up()
+    made.receive([Rotate("main", "closes in 30 s"), Rotate("gone", "closes in 1 s")], S)
+    made.engine.woken(at(S))
+    assert made.ports.said("rotation") == [{"why": "closes in 30 s"}]
+    made.engine.opened("2/main", at(2 * S))
+    run(made, 2 * S, 10 * S, frames="1/main 2/main")
+    assert made.engine.active.number == 2
+    assert made.engine.standby is None
+    assert made.ports.reasons() == []
+
+
+def test_what_the_venue_has_ended_itself_needs_no_leaving() -> None:
+    made = rig()
+    made.up()
+    made.receive([Rotate("main", "closes in 0 s")], S)
+    made.engine.lost("1/main", Reason.WS_CLOSED, "1001", at(S))
+    made.engine.opened("1/main", at(2 * S))
+    run(made, 3 * S, 20 * S, frames="1/main")
+    assert made.ports.said("rotation") == []
+
+
+def test_a_venue_that_asks_for_it_all_the_time_is_not_left_all_the_time() -> None:
+    made = rig()
+    made.up()
+    for now in range(S, 11 * S, 250 * MS):
+        number = made.engine.active.number
+        made.receive([Rotate("main", "closes"), *made.protocols[number - 1].live(at(now))], now, f"{number}/main")
+        if made.engine.standby is not None:
+            if not made.engine.standby.open_links():
+                made.engine.opened(f"{number + 1}/main", at(now))
+            made.receive(made.protocols[number].live(at(now)), now, f"{number + 1}/main")
+        made.engine.woken(at(now))
+    assert 2 <= made.counters.get(Counter.ROTATIONS) <= 5
+
+
+def test_a_standby_takes_over_only_when_all_its_connections_have_been_open_for_a_while() -> None:
+    made = rig(AGED)
+    made.up()
+    run(made, 3_600 * S, 3_601 * S, frames="1/main")
+    made.protocols[1].script["opened"] = [Open("trades", "ws://venue/trades")]
+    made.engine.opened("2/main", at(3_601 * S))
+    run(made, 3_601 * S, 3_610 * S, frames="1/main 2/main")
+    assert made.engine.active.number == 1, "its trades do not flow yet"
+    made.engine.opened("2/trades", at(3_610 * S))
+    run(made, 3_610 * S, 3_610 * S + 400 * MS, frames="1/main 2/main", step=100 * MS)
+    assert made.engine.active.number == 1
+    made.receive(made.protocols[0].live(at(3_610 * S + 500 * MS)), 3_610 * S + 500 * MS, "1/main")
+    made.engine.woken(at(3_610 * S + 500 * MS))
+    assert made.engine.active.number == 1, "the one on air is ahead just now"
+    assert made.engine.watch_at <= 3_610 * S + 510 * MS
+    run(made, 3_610 * S + 510 * MS, 3_610 * S + 520 * MS, frames="1/main 2/main")
+    assert made.engine.active.number == 2
 
 
 def test_rotation_waits_while_the_venue_is_not_whole() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus.events import Bbo, Book, Delta, Instrument, Reason, Trust
-from connectors.effects import Count, Refusal
+from connectors.effects import Count, Refusal, Rotate
 from connectors.lighter import spec
 from tests.connectors.drive import books, counted, events, notes, opens, reasons, rejected
 from tests.connectors.lighter.venue import (
@@ -227,8 +227,10 @@ def test_the_venues_ping_is_answered_at_once() -> None:
     assert sent(Drive().ready().frame({"type": "ping"})) == ["pong"]
 
 
-def test_a_shutdown_is_noted() -> None:
-    assert notes(Drive().live().frame({"type": "shutdown", "close_in_ms": 1_000})) == ["shutdown_announced"]
+def test_a_shutdown_is_noted_and_the_connection_replaced_before_it() -> None:
+    effects = Drive().live().frame({"type": "shutdown", "close_in_ms": 1_000})
+    assert notes(effects) == ["shutdown_announced"]
+    assert Rotate("main", "the venue closes in 1000 ms") in effects
 
 
 @pytest.mark.parametrize(
