@@ -47,7 +47,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m "not slow"
 
 # Processes under coverage start slower than the product does, so tests that time real ones run without it.
 test-slow: $(STAMP)
@@ -55,7 +55,7 @@ test-slow: $(STAMP)
 
 coverage: $(STAMP)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage run -m pytest -q -n auto --maxprocesses 4 -m "not slow"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -72,7 +72,7 @@ bench: $(VENV)/.bench ## measure, side by side with neighbours
 	$(BIN)/python -m benchmarks
 
 fuzz: $(STAMP) ## FUZZ_FRAMES mutated frames a venue
-	PARAPHINA_FUZZ_FRAMES=$(FUZZ_FRAMES) $(BIN)/python -m pytest -q -m fuzz
+	PARAPHINA_FUZZ_FRAMES=$(FUZZ_FRAMES) $(BIN)/python -m pytest -q -rP -m fuzz -o faulthandler_timeout=0
 
 # A throw-away environment: the tool that writes the locks is not itself part of them.
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --allow-unsafe --strip-extras \

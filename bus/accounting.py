@@ -114,7 +114,7 @@ class Ledger:
                 self._claims(item.header.epoch, item.event)
         elif isinstance(item, Lost):
             account = self._account(item.kind, item.venue, item.market)
-            if item.why is Why.RESTART:
+            if item.why in {Why.RESTART, Why.REFUTED}:
                 account.turn(None, None)
             elif item.first_seq is not None and item.last_seq is not None:
                 account.lost(item.first_seq, item.last_seq)

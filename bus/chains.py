@@ -33,7 +33,7 @@ class Chain:
 
     __slots__ = (
         *("accounted", "bears_trust", "delivered", "event", "header", "held", "is_book", "is_log", "kind", "known"),
-        *("levels", "market", "name", "next", "run", "since", "sync", "told", "venue"),
+        *("doubts", "levels", "market", "name", "next", "restored", "run", "since", "sync", "told", "venue"),
     )
 
     def __init__(self, kind: str, venue: str, market: str, *, delivered: bool = True) -> None:
@@ -54,6 +54,10 @@ class Chain:
         """Sequence of the next message in order."""
         self.accounted = 0
         """Last sequence that was delivered or reported lost."""
+        self.restored = False
+        """Whether an answer may have brought it beyond what the heartbeats that are still to be read will say."""
+        self.doubts = 0
+        """Heartbeats in a row that said less than it has reached."""
         self.sync = Sync.BROKEN if self.is_book else Sync.OK
         self.since: int | None = None
         """When it was first reported lost, ``None`` while it is not."""

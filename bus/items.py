@@ -38,6 +38,8 @@ class Why(StrEnum):
     """Held back while the book was being healed, and then contained in the whole book that healed it."""
     BAD = "bad"
     """A message arrived that cannot be decoded or applied."""
+    REFUTED = "refuted"
+    """The sender's heartbeat says that it never came as far as messages here have claimed: all of it is doubted."""
     RESTART = "restart"
     """The sender was started again; how many of its last messages are missing cannot be known."""
     RECONNECT = "reconnect"

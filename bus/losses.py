@@ -82,6 +82,18 @@ class Losses:
                 TrustChanged(chain.kind, chain.venue, chain.market, trusted, chain.trust, chain.rebuild, now)
             )
 
+    def refuted(self, chain: Chain, last: int, now: int) -> None:
+        """Its sender has come to ``last`` only: a message lied, and what follows would be taken for old."""
+        self._counters.add(Counter.CLIENT_BAD)
+        chain.held.clear()
+        chain.next, chain.accounted = last + 1, last
+        chain.doubts, chain.restored = 0, False
+        self._report(chain, Why.REFUTED, None, now)
+        if not chain.is_log:
+            chain.sync = Sync.BROKEN if chain.is_book else Sync.SUSPECT
+            self.tell(chain, now, trusted=False)
+            self._asking.need(chain, now)
+
     def restarted(self, chain: Chain, now: int) -> None:
         """The process that sent this chain is over."""
         chain.run = None

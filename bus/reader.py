@@ -20,13 +20,15 @@ from bus.items import Item, Message, Why
 from bus.losses import Losses
 from bus.resync import WELCOME, End, Refused, decode_answer
 from bus.resync import Item as Answer
-from bus.runs import Run, Runs, takes_over
+from bus.runs import Run
+from bus.senders import Senders
 from bus.wire import Header, chain, decode_header, decode_payload, split_topic
 
 SILENCE_NS: Final = 3_500_000_000
 """Not even a heartbeat of the publisher for so long: nothing that is known can be relied upon."""
 REPEAT_NS: Final = 1_000_000_000
 """A log event sent so long after it happened is a repeat; to who has just joined it is of the past."""
+DOUBTS: Final = 4  # heartbeats that must agree in contradicting what an answer has brought
 TOPICS: Final = 100_000
 """Topics remembered, wanted or not."""
 
@@ -52,8 +54,7 @@ class Reader:
         self._books = books
         self._losses = Losses(self.items, self.asking, counters)
         self._routes: dict[bytes, Route] = {}
-        self._runs = Runs()
-        self._beat = 0
+        self._senders = Senders(self._chains, self._losses, self.asking)
         self._restoring = False
         self._heard: int | None = None
         self._answered: dict[Chain, None] = {}
@@ -88,11 +89,11 @@ class Reader:
         if run is None or run.epoch != header.epoch:
             run = self._adopt(followed, header, now)
             if run is None:
-                self._counters.add(Counter.CLIENT_DUPLICATES)
+                self._refused(followed, now)
                 return
-        run.seen = self._beat
+        run.seen = self._senders.beat
         if run.silent:
-            self._resumed(run, now)
+            self._senders.resumed(run, now)
         if header.seq == followed.next and followed.sync is Sync.OK:
             self._take(route.kind, followed, header, frames, now)
         else:
@@ -174,8 +175,8 @@ class Reader:
 
     def _adopt(self, followed: Chain, header: Header, now: int) -> Run | None:
         """Let the chain go on with the run that the header names; ``None`` when this message must be dropped."""
-        run = self._runs.get(header.epoch, self._beat)
-        if not self._takes_over(run, followed, now):
+        run = self._senders.run(followed, header.epoch)
+        if not self._senders.takes_over(run, followed, now):
             return None
         from_start = run.followed or (followed.known and not self._restoring)
         if followed.is_log and not from_start and header.pub_ns - header.mono_ns > REPEAT_NS:
@@ -183,26 +184,17 @@ class Reader:
         self._begin(followed, run, 0 if from_start else header.seq - 1)
         return run
 
-    def _takes_over(self, run: Run, followed: Chain, now: int) -> bool:
-        old = followed.run
-        if not takes_over(run, old, self._beat):
-            return False
-        if old is not None and old is not run:
-            for other in self._chains.values():
-                if other.run is old:
-                    self._losses.restarted(other, now)
-        return True
+    def _refused(self, followed: Chain, now: int) -> None:
+        """A message of a run that is over, or of one that has yet to prove that the greater epoch is gone."""
+        self._counters.add(Counter.CLIENT_DUPLICATES)
+        if followed.kind == "heartbeat" and followed.venue == PUBLISHER:
+            # Seconds are counted by these: were a publisher's own disbelieved too, nothing would ever be silent.
+            self._senders.second(now)
 
     def _begin(self, followed: Chain, run: Run, accounted: int) -> None:
         followed.run = run
         followed.accounted = accounted
         followed.next = accounted + 1
-
-    def _resumed(self, run: Run, now: int) -> None:
-        run.silent = False
-        for other in self._chains.values():
-            if other.run is run and other.sync is Sync.SUSPECT:
-                self.asking.need(other, now)
 
     # -- one message of the subscription --------------------------------------------------------------------------
 
@@ -215,6 +207,8 @@ class Reader:
                 self._rebuild(followed, header, frames, Sync.OK, now)
         elif header.seq < followed.next:
             self._counters.add(Counter.CLIENT_DUPLICATES)
+            if followed.kind == "heartbeat":
+                self._doubt(followed, header.seq - 1, now)
         elif header.seq > followed.next and kind == "delta":
             self._losses.missing(followed, header.seq - 1, Why.HOLE, now)
             self._losses.broken(followed, Why.HOLE, now)
@@ -296,16 +290,13 @@ class Reader:
         if self._restoring:
             return
         if sender.venue == PUBLISHER:
-            self._beat += 1
-            for silent in self._runs.silent(self._beat):
-                for other in self._chains.values():
-                    if other.run is silent:
-                        self._losses.suspect(other, Why.SILENT, now)
+            self._senders.second(now)
         run = sender.run
         if run is None or not self.asking.linked:
             return
         for name, last in event.chains.items():
-            self._claimed(run, name, last, now)
+            if name != sender.name:
+                self._claimed(run, name, last, now)
         run.followed = True
 
     def _claimed(self, run: Run, name: str, last: int, now: int) -> None:
@@ -314,11 +305,11 @@ class Reader:
             kind, venue, market = name.split(".", 2)
         except ValueError:
             return
-        other = self._follow(kind, venue, market)
+        other = self._follow(kind, venue, market) if venue == run.sender else None
         if other is None:
             return
         if other.run is not run:
-            if not self._takes_over(run, other, now):
+            if not self._senders.takes_over(run, other, now):
                 return
             self._begin(other, run, 0 if run.followed or other.known else last)
             if not other.is_log:
@@ -327,6 +318,19 @@ class Reader:
         newest = max(other.next - 1, other.held[-1][0].seq if other.held else 0)
         if last > newest:
             self._tail(other, last, now)
+        if last < max(newest, other.accounted):
+            self._doubt(other, last, now)
+        else:
+            other.doubts, other.restored = 0, False
+
+    def _doubt(self, other: Chain, last: int, now: int) -> None:
+        """All that was sent on a chain before a heartbeat comes before it, so what went beyond its word is a lie.
+
+        Only an answer overtakes heartbeats; then several have to say so.
+        """
+        other.doubts += 1
+        if not other.restored or other.doubts >= DOUBTS:
+            self._losses.refuted(other, last, now)
 
     def _tail(self, other: Chain, last: int, now: int) -> None:
         other.held.clear()
@@ -353,6 +357,7 @@ class Reader:
         if (run is None or run.epoch != header.epoch) and self._adopt(followed, header, now) is None:
             return
         self._answered[followed] = None
+        followed.restored = True
         if followed.sync is Sync.BROKEN:
             if route.kind == "book":
                 self._rebuild(followed, header, frames, Sync.RESTORING, now)

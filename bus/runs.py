@@ -19,9 +19,11 @@ KEPT: Final = 256
 class Run:
     """One life of a sending process. ``seen`` is the beat of its last message; whoever receives one sets it."""
 
-    __slots__ = ("by", "epoch", "followed", "seen", "silent")
+    __slots__ = ("by", "epoch", "followed", "seen", "sender", "silent")
 
-    def __init__(self, epoch: int, beat: int) -> None:
+    def __init__(self, sender: str, epoch: int, beat: int) -> None:
+        self.sender = sender
+        """Venue part of the topics it sends on."""
         self.epoch = epoch
         self.seen = beat
         self.silent = False
@@ -35,16 +37,19 @@ class Runs:
     """All runs heard of lately."""
 
     def __init__(self) -> None:
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[tuple[str, int], Run] = {}
 
-    def get(self, epoch: int, beat: int) -> Run:
-        """The run of this epoch, made when new."""
-        run = self._runs.get(epoch)
+    def get(self, sender: str, epoch: int, beat: int) -> Run:
+        """The run of this sender with this epoch, made when new.
+
+        By sender, so that one message that came under another's name does not set their runs against each other.
+        """
+        run = self._runs.get((sender, epoch))
         if run is None:
             if len(self._runs) >= KEPT:
                 oldest = min(self._runs.values(), key=lambda known: known.seen)
-                del self._runs[oldest.epoch]
-            run = self._runs[epoch] = Run(epoch, beat)
+                del self._runs[oldest.sender, oldest.epoch]
+            run = self._runs[sender, epoch] = Run(sender, epoch, beat)
         return run
 
     def silent(self, beat: int) -> list[Run]:

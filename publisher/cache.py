@@ -25,11 +25,11 @@ _NEVER: Final = b"\xff\xff"
 class _Slot:
     """State of one chain."""
 
-    __slots__ = ("deltas", "name", "prefix", "rank", "run", "size", "whole")
+    __slots__ = ("deltas", "name", "prefix", "rank", "run", "sender", "size", "whole")
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
-        kind = name.partition(".")[0]
+        kind, self.sender, _ = name.split(".", 2)
         self.rank = ORDER.index(kind) if kind in ORDER else None
         """Place of its kind in an answer; ``None``: it leaves no state."""
         self.run: Run | None = None
@@ -136,7 +136,7 @@ class Cache:
         except WireError:
             self._counters.add(Counter.BAD_MESSAGES)
             return None
-        run = self._runs.get(header.epoch, self._beat)
+        run = self._runs.get(slot.sender, header.epoch, self._beat)
         old = slot.run
         if not takes_over(run, old, self._beat):
             self._counters.add(Counter.LATE_MESSAGES)

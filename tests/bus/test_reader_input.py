@@ -100,8 +100,10 @@ def test_repeats_of_what_a_follower_missed_are_delivered(bench: Bench) -> None:
 def test_only_what_is_wanted_is_delivered_and_the_rest_still_followed() -> None:
     bench = Bench(Interest(["trade"], ["aster"], ["BTC-PERP"]))
     gap = Gap("trade.aster.BTC-PERP", 2, 2, 1, "buffer_full")
+    first = bench.aster(samples.trade())
+    bench.aster.skip(samples.trade())
     items = bench.receive(
-        bench.aster(samples.trade()),
+        first,
         bench.aster(samples.trade(), "ETH-PERP"),
         bench.aster(samples.book()),
         bench.aster(samples.book()),
