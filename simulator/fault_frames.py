@@ -253,6 +253,7 @@ def _backlog(
 
 EFFECTS: dict[str, Effect] = {
     "stall": _lost,
+    "mute": _lost,
     "no_ack": _lost,
     "no_snapshot": _lost,
     "no_pong": _lost,

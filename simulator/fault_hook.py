@@ -40,17 +40,15 @@ class FaultHook(Hook):
 
     def opened(self, connection: Connection, now: float) -> tuple[Step, ...]:
         """An upgrade that is followed by a close."""
-        del now
         market = self.venues[connection.venue].market_in(connection.path)
         for fault in self._register.on("sockets"):
             if fault.request.fault == "greet_close" and fault.touches(connection.venue, market):
-                fault.applied += 1
+                fault.acted(now)
                 return (Send(close_frame(fault)),)
         return ()
 
     def incoming(self, connection: Connection, message: str | bytes, now: float) -> tuple[Step, ...] | None:
         """Ignore what the client says, or refuse what it subscribes to."""
-        del now
         for fault in self._incoming:
             if fault.request.venue not in {None, connection.venue}:
                 continue
@@ -59,11 +57,11 @@ class FaultHook(Hook):
             if fault.request.market not in {None, market}:
                 continue
             if fault.request.fault == "deaf":
-                fault.applied += 1
+                fault.acted(now)
                 return ()
             refusal = refuser.refusal(message)
             if refusal is not None:
-                fault.applied += 1
+                fault.acted(now)
                 return (Send(Frame(refusal, "error", market)),)
         return None
 
@@ -87,26 +85,28 @@ class FaultHook(Hook):
         if not isinstance(step, Send) or not eligible(fault, step.frame):
             return (step,)
         market = self.markets.get((connection.venue, step.frame.market or ""))
-        return EFFECTS[fault.request.fault](fault, connection, step.frame, queued_at, market, self._rng)
+        before = fault.applied
+        steps = EFFECTS[fault.request.fault](fault, connection, step.frame, queued_at, market, self._rng)
+        if fault.applied != before:
+            fault.seen(queued_at)
+        return steps
 
     def handshake(self, venue: str, path: str, now: float) -> Answer | None:
         """Delay or refuse an upgrade."""
-        del now
         for fault in self._register.on("handshake", "all"):
             if fault.touches(venue, self.venues[venue].market_in(path)):
-                fault.applied += 1
+                fault.acted(now)
                 return answer(fault)
         return None
 
     def rest(self, venue: str, path: str, now: float) -> Answer | None:
         """Delay, refuse or spoil a REST answer."""
-        del now
         for fault in self._register.on("rest", "all"):
             if not fault.touches(venue, self.venues[venue].market_in(path)):
                 continue
             if fault.kind.where == "rest" and fault.text("path") not in path:
                 continue
-            fault.applied += 1
+            fault.acted(now)
             return answer(fault, self._rng)
         return None
 

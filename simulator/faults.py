@@ -42,6 +42,7 @@ DIFFS = frozenset({"delta", "snapshot"})
 
 CATALOGUE: dict[str, Kind] = {
     "stall": Kind("frames", {"control": False}, "no market data; the socket stays open (control: nor anything else)"),
+    "mute": Kind("frames", {"kinds": "trades"}, "frames of these kinds are not sent, all others are"),
     "no_ack": Kind("frames", {}, "subscriptions are obeyed but never acknowledged", frozenset({"ack"})),
     "late_ack": Kind("frames", {"delay_s": 5.0}, "acknowledgements come late, behind the data", frozenset({"ack"})),
     "no_snapshot": Kind("frames", {}, "no full book is sent", frozenset({"snapshot"})),
@@ -137,8 +138,21 @@ class Fault:
     ended_ns: int | None = None
     began: float = 0.0
     applied: int = 0
+    first: float | None = None
+    """When it was first applied, and when last, on the monotonic clock."""
+    last: float = 0.0
     counts: dict[tuple[str, str | None], list[int]] = field(default_factory=dict)
     """Per venue and market: eligible frames seen, and times applied."""
+
+    def acted(self, at: float) -> None:
+        """Note that it was applied."""
+        self.applied += 1
+        self.seen(at)
+
+    def seen(self, at: float) -> None:
+        """Note when it was applied."""
+        self.first = at if self.first is None else self.first
+        self.last = at
 
     def number(self, name: str) -> float:
         """A numeric parameter."""
@@ -173,7 +187,12 @@ class Fault:
             "began_ns": self.began_ns,
             "ended_ns": self.ended_ns,
             "applied": self.applied,
+            "first_ns": None if self.first is None else self._wall_ns(self.first),
+            "last_ns": None if self.first is None else self._wall_ns(self.last),
         }
+
+    def _wall_ns(self, at: float) -> int:
+        return (self.began_ns or 0) + round((at - self.began) * 1e9)
 
 
 def read_request(value: object, venues: Mapping[str, set[str]]) -> Request:

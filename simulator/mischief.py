@@ -243,7 +243,7 @@ class Mischief:
             self._end_session(session, fault, how)
 
     def _end_session(self, session: Session, fault: Fault, how: str) -> None:
-        fault.applied += 1
+        fault.acted(self._clock.monotonic())
         if how == "close":
             session.take((Send(close_frame(fault)),))
         else:
@@ -263,7 +263,7 @@ class Mischief:
         def once() -> None:
             frame = make(next(numbers))
             for session in self._sessions(fault):
-                fault.applied += 1
+                fault.acted(self._clock.monotonic())
                 session.take((Send(frame),))
 
         rate = fault.number("per_s")

@@ -81,6 +81,9 @@ class Session:
     def ponged(self, data: bytes) -> None:
         """Note a protocol pong."""
 
+    def written(self, frame: Frame) -> None:
+        """Note a frame that has been handed to the socket: what no fault has held back."""
+
     def closed(self) -> None:
         """Forget subscriptions; called once, whatever ended the connection."""
 
@@ -274,6 +277,7 @@ class Session:
             self.after(CLOSE_WAIT_S, self.drop)
         else:
             await self._ws.send_frame(frame.data, _TYPES[frame.op])
+            self.written(frame)
 
     async def _drip(self, step: Drip) -> None:
         data = wire(step.frame)

@@ -281,8 +281,15 @@ class Venue:
 
     def state(self) -> dict[str, Any]:
         """What ``GET /state`` shows of this venue."""
+        now = self.clock.monotonic()
         connections = [
-            {"number": number, "path": session.connection.path, "frames_sent": session.frames_sent} | session.describe()
+            {
+                "number": number,
+                "path": session.connection.path,
+                "opened_ns": self.clock.now_ns() - round((now - session.connection.opened_at) * 1e9),
+                "frames_sent": session.frames_sent,
+            }
+            | session.describe()
             for number, session in self.sessions.items()
         ]
         return {

@@ -86,6 +86,20 @@ def test_a_stall_loses_market_data_but_not_pongs() -> None:
     assert rig.sent(pong) == []
 
 
+def test_mute_loses_frames_of_its_kinds_alone() -> None:
+    rig = Rig({"fault": "mute", "params": {"kinds": "trades+stats"}})
+    assert rig.sent(delta(1), delta(2, kind="trades"), delta(3, kind="stats"), Frame(b"p", "pong")) == [b"1", b"p"]
+    assert rig.faults[0].applied == 2
+
+
+def test_a_fault_tells_when_it_was_first_and_last_applied() -> None:
+    rig = Rig({"fault": "stall", "market": "BTC-PERP"})
+    assert (rig.faults[0].report()["first_ns"], rig.faults[0].report()["last_ns"]) == (None, None)
+    for at, market in ((100.5, "ETH-PERP"), (101.0, "BTC-PERP"), (102.5, "BTC-PERP")):
+        rig.out(delta(1, market), at)
+    assert (rig.faults[0].report()["first_ns"], rig.faults[0].report()["last_ns"]) == (1_000_000_000, 2_500_000_000)
+
+
 def test_one_market_can_be_silent() -> None:
     rig = Rig({"fault": "stall", "venue": "aster", "market": "BTC-PERP"})
     assert rig.sent(delta(1), delta(2, "ETH-PERP"), Frame(b"3", "stats")) == [b"2", b"3"]

@@ -45,7 +45,10 @@ class ParadexSession(Session):
     def _ping(self) -> None:
         self._pings += 1
         self.send(Frame(b"%d" % self._pings, "ping", op=Op.PING))
-        if self._pong_due is None:
+
+    def written(self, frame: Frame) -> None:
+        """A ping that a fault has swallowed is none that a client could answer."""
+        if frame.kind == "ping" and self._pong_due is None:
             self._pong_due = self.after(self.paradex.scaled(facts.PONG_S), self._no_pong)
 
     def ponged(self, data: bytes) -> None:

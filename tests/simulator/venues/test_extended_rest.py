@@ -11,6 +11,7 @@ import requests
 import websocket
 
 from simulator.venues.extended import facts
+from tests.simulator.faulty import add
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,18 @@ def test_the_server_pings_and_drops_who_does_not_answer(simulate: Simulate) -> N
     while (frame := answering.frame())[0] != websocket.ABNF.OPCODE_PONG:
         answering.ws.pong(frame[1])
     assert frame[1] == b"x"
+
+
+def test_a_ping_that_a_stall_swallows_asks_for_no_pong(simulate: Simulate) -> None:
+    venue = simulate(venues=("extended",), rate=0.0, time_scale=0.1)
+    add(venue, "stall", params={"control": True}, for_s=3.2)
+    client = path(venue, "orderbooks/rfq/BTC-USD")
+    # Two pings are due while nothing is sent, and the pong to the first of them.
+    opcode, data = client.frame()
+    while opcode != websocket.ABNF.OPCODE_PING:
+        opcode, data = client.frame()
+    client.ws.pong(data)
+    assert venue.state()["violations"]["total"] == 0
 
 
 # ---- REST ----
