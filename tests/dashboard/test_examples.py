@@ -72,7 +72,7 @@ def run(watched: Watched, command: str) -> Any:
 def prints(watched: Watched, command: str, told: str) -> bool:
     """Whether a command prints what is told of it."""
     found = run(watched, command)
-    print(command, found, sep="\n")
+    print(command, found, sep="\n")  # noqa: T201 - shown when the test fails
     return bool(found == alike(told))
 
 
