@@ -46,6 +46,8 @@ class BookSide:
 
     def apply(self, prices: Sequence[float], sizes: Sequence[float]) -> None:
         """Set these levels, already checked, to their absolute sizes."""
+        if not prices:
+            return
         held, keys, sign = self.sizes, self._keys, self.sign
         before = len(held)
         # Whoever checked them has seen that there are as many sizes as prices.
@@ -164,12 +166,8 @@ class Book:
     def best(self) -> tuple[float | None, float | None, float | None, float | None]:
         """Bid price, bid size, ask price, ask size of the touch; ``None`` where a side is empty."""
         bid, ask = self.bids.best(), self.asks.best()
-        return (
-            bid,
-            None if bid is None else self.bids.sizes[bid],
-            ask,
-            None if ask is None else self.asks.sizes[ask],
-        )
+        bid_sz = None if bid is None else self.bids.sizes[bid]
+        return bid, bid_sz, ask, None if ask is None else self.asks.sizes[ask]
 
     def is_crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""

@@ -6,6 +6,9 @@ range is announced by a ``gap`` event. The reader of a venue never waits for the
 
 Sequences count per chain. State takes its number when it is sent, so merging leaves no hole; log events take theirs
 when they are made, so a drop leaves one that a ``gap`` explains.
+
+Between ``hold`` and ``release`` what could be sent at once is kept and then sent in one go: each message that finds
+ZeroMQ's thread asleep wakes it, and a wake costs more than the message.
 """
 
 from __future__ import annotations
@@ -74,6 +77,19 @@ class _Entry(NamedTuple):
     payload: bytes
 
 
+class _Held(NamedTuple):
+    """One message that is to be sent by ``release``."""
+
+    chain: _Chain
+    seq: int
+    topic_frame: bytes
+    recv_ns: int
+    mono_ns: int
+    payload: bytes
+    entry: _Entry | None
+    """What it is made of, for the log class."""
+
+
 class Outbox:
     """Everything one process publishes under one venue part of the topic.
 
@@ -114,6 +130,8 @@ class Outbox:
         self._said: deque[_Entry] = deque(maxlen=log_capacity)
         self._repeats: deque[_Entry] = deque()
         self._waiting: deque[_Entry] = deque()
+        self._holding = False
+        self._held: list[_Held] = []
         self._backoff = FIRST_RETRY_NS
         self._budget = 0
 
@@ -137,12 +155,48 @@ class Outbox:
             topic_frame, event = chain.topic, cell.whole() or event
         if not self._clear:
             self._postpone(chain)
+        elif self._holding:
+            chain.sent += 1
+            payload = encode_payload(self._completed(event))
+            self._held.append(_Held(chain, chain.sent, topic_frame, recv_ns, mono_ns, payload, None))
         elif not self._send_state(topic_frame, chain, event):
             self._postpone(chain)
             self._refused(self._clock())
 
+    def hold(self) -> None:
+        """From now on keep what could be sent; ``release`` must follow soon."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Send what was kept, in its order. What ZeroMQ refuses is treated as if it had been refused by itself."""
+        self._holding = False
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        now = self._clock()
+        for number, (_, seq, topic_frame, recv_ns, mono_ns, payload, entry) in enumerate(held):
+            header = _pack_header((SCHEMA, self._line, self._epoch, seq, recv_ns, mono_ns, now))
+            if not self._send([topic_frame, header, payload]):
+                self._refused(now)
+                self._take_back(held[number:])
+                return
+            self._counts[_PUBLISHED] = self._counts.get(_PUBLISHED, 0) + 1
+            if entry is not None:
+                self._said.append(entry)
+
+    def _take_back(self, held: list[_Held]) -> None:
+        """These were not sent after all: state is merged, log events wait."""
+        for message in reversed(held):
+            message.chain.sent = message.seq - 1
+        for message in held:
+            if message.entry is None:
+                self._postpone(message.chain)
+            else:
+                self._wait(message.entry)
+
     def joined(self, prefix: bytes, now: int) -> None:
         """Somebody subscribed to ``prefix`` (empty: everything): say all state again, and the log events still held."""
+        self.release()
         self._counters.add(Counter.STATE_RESENDS)
         self._subscribed = True
         self._clear = False
@@ -156,6 +210,7 @@ class Outbox:
 
     def left(self) -> None:
         """Nobody listens any more: send nothing, keep all state, and log events as far as there is room."""
+        self.release()
         self._subscribed = self._clear = self._pressed = False
         self._dirty.clear()
         self._repeats.clear()
@@ -199,9 +254,16 @@ class Outbox:
         chain.created += 1
         entry = _Entry(chain, chain.created, recv_ns, mono_ns, encode_payload(event))
         if self._clear:
+            if self._holding:
+                chain.sent = entry.seq
+                self._held.append(_Held(chain, entry.seq, chain.topic, recv_ns, mono_ns, entry.payload, entry))
+                return
             if self._send_log(entry):
                 return
             self._refused(self._clock())
+        self._wait(entry)
+
+    def _wait(self, entry: _Entry) -> None:
         self._counters.add(Counter.LOSSLESS_WAIT)
         if len(self._waiting) >= self._capacity:
             self._drop(self._waiting.popleft())
@@ -269,17 +331,18 @@ class Outbox:
         return self._budget >= 0
 
     def _send_state(self, topic_frame: bytes, chain: _Chain, event: BusEvent) -> bool:
-        if event.__class__ is Heartbeat:
-            event = msgspec.structs.replace(event, chains=self.chains())
         seq = chain.sent + 1
         header = _pack_header(
             (SCHEMA, self._line, self._epoch, seq, chain.recv_ns, chain.mono_ns, self._clock()),
         )
-        if not self._send([topic_frame, header, encode_payload(event)]):
+        if not self._send([topic_frame, header, encode_payload(self._completed(event))]):
             return False
         chain.sent = seq
         self._counts[_PUBLISHED] = self._counts.get(_PUBLISHED, 0) + 1
         return True
+
+    def _completed(self, event: BusEvent) -> BusEvent:
+        return msgspec.structs.replace(event, chains=self.chains()) if event.__class__ is Heartbeat else event
 
     def _send_log(self, entry: _Entry, *, again: bool = False) -> bool:
         chain, seq, recv_ns, mono_ns, payload = entry

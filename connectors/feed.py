@@ -111,14 +111,21 @@ class MarketFeed:
         venue_ns: int | None,
         venue_seq: int | None,
         levels: tuple[list[float], list[float], list[float], list[float]],
+        *,
+        checked: bool = False,
     ) -> Effects:
         """Changed levels with absolute sizes, applied to ``book`` and published. Only while ``live``.
 
         When more has changed than ``BookState`` keeps, the whole book goes out in place of the changes: here it lies
-        ready, and there it would have to be merged. Raises VenueError on impossible levels, with nothing changed.
+        ready, and there it would have to be merged. ``checked``: the decoder has let only possible levels through.
+        Else raises VenueError on impossible ones, with nothing changed.
         """
         bid_px, bid_sz, ask_px, ask_sz = levels
-        self.book.apply(bid_px, bid_sz, ask_px, ask_sz)
+        if not checked:
+            check_levels(bid_px, bid_sz)
+            check_levels(ask_px, ask_sz)
+        self.book.bids.apply(bid_px, bid_sz)
+        self.book.asks.apply(ask_px, ask_sz)
         self.venue_ns, self.venue_seq = venue_ns, venue_seq
         self._room -= len(bid_px) + len(ask_px) + 1
         if self._room < 0:

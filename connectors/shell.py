@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from connectors.recorder import Recorder
 
 LONGEST_WAIT_NS: Final = 1_000_000_000
+FRAMES_AT_ONCE: Final = 16
+"""Frames whose events go to the bus together when more than one lies ready; the first waits for 0.4 ms at most."""
 FRAMES_A_TURN: Final = 512
 """Frames taken from one connection before the others, the bus and the mailbox get their turn."""
 RATE_LIMITS: Final = frozenset({418, 429})
@@ -181,13 +183,17 @@ class Shell:
         except TransportError as error:
             more, lost = False, (Reason.STREAM_ENDED, error.problem)
         left = FRAMES_A_TURN
-        while left and (frames := session.ready(left) or self._next(key, session)):
+        while left > 0 and (frames := session.ready(FRAMES_AT_ONCE) or self._next(key, session)):
             left -= len(frames)
+            self._producer.outbox.hold()
             for opcode, payload in frames:
                 self._digest(key, opcode, payload)
                 if self._sessions.get(key) is not session:
-                    return
-        more = more or not left
+                    break
+            self._producer.outbox.release()
+            if self._sessions.get(key) is not session:
+                return
+        more = more or left <= 0
         if more and lost is None:
             self._more.add(key)
         if lost is not None:

@@ -26,7 +26,7 @@ from typing import Final
 from bus.book import Book as Levels
 from bus.counters import Counter
 from bus.events import Reason, Source, Trust
-from connectors.aster import messages, spec
+from connectors.aster import spec
 from connectors.aster.joining import WHOLE, Chain, Link, Span, differing, divergence, flat, rolled, span
 from connectors.aster.messages import DepthUpdate, Snapshot
 from connectors.effects import Count, Effects, Fetch, Now, Reconnect, Reply
@@ -127,25 +127,25 @@ class DiffBook:
         return effects
 
     def update(self, update: DepthUpdate, now: Now) -> Effects:
-        """One diff, the hot path. Raises VenueError on impossible levels; say ``broken`` then."""
+        """One diff, the hot path."""
         link = self.chain.offer(update)
         if link is Link.REPEATED:
             return [Count(Counter.DUPLICATES.label)]
         self.seen = now.mono
-        if not self.feed.live:
-            effects: Effects = [] if link is Link.NEXT else [Count(Counter.SEQ_GAPS.label)]
-            return effects + self._waiting(update, now)
-        if link is Link.BROKEN:
-            messages.check(update.bids, update.asks)
-            return self._distrust(now, Count(Counter.SEQ_GAPS.label))
         feed = self.feed
-        effects = feed.delta(update.venue_ns, update.last, flat(update.bids, update.asks, self._reach))
-        book = feed.book
-        if book.is_crossed():
-            self.chain.updates.clear()
-            return self._distrust(now, Count(Counter.CROSSED_BOOKS.label))
-        if book.is_two_sided():
+        if not feed.live:
+            effects: Effects = [] if link is Link.NEXT else [Count(Counter.SEQ_GAPS.label)]
+            return effects + self._waiting(now)
+        if link is Link.BROKEN:
+            return self._distrust(now, Count(Counter.SEQ_GAPS.label))
+        levels = flat(update.bids, update.asks, self._reach)
+        effects = feed.delta(update.venue_ns, update.last, levels, checked=True)
+        bid, ask = feed.book.bids.best(), feed.book.asks.best()
+        if bid is not None and ask is not None:
             self._one_sided = False
+            if bid >= ask:
+                self.chain.updates.clear()
+                return self._distrust(now, Count(Counter.CROSSED_BOOKS.label))
         elif not self._one_sided:
             return self.wrong(now)
         return effects if self._snapshot is None else effects + self._prove(self._snapshot, now)
@@ -259,9 +259,8 @@ class DiffBook:
         self._snapshot = self._picture = self._asked = self.moved = None
         self._want = want
 
-    def _waiting(self, update: DepthUpdate, now: Now) -> Effects:
+    def _waiting(self, now: Now) -> Effects:
         self._picture = self.moved = None
-        messages.check(update.bids, update.asks)
         if self._snapshot is not None:
             return self._join(self._snapshot, now)
         first = len(self.chain.updates) == 1 and self._asked is None

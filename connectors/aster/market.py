@@ -79,13 +79,13 @@ class Market:
 
     def on_depth(self, update: DepthUpdate, now: Now) -> Effects:
         """A diff of the book."""
-        book = self.book
-        was_live = book.feed.live
-        effects = book.update(update, now)
-        if not (was_live and book.feed.live):
+        feed = self.book.feed
+        was_live = feed.trust is Trust.LIVE
+        effects = self.book.update(update, now)
+        if not was_live or feed.trust is not Trust.LIVE:
             self._parted = None
         elif self._quoted <= update.last:
-            touch = book.feed.book.best()
+            touch = feed.book.best()
             effects += self._compare(touch, now) if self._quoted == update.last else self._outrun(touch, now)
         return effects
 

@@ -176,8 +176,8 @@ class Aster:
             effects = route.handle(data, now)
         except VenueError as error:
             return self._armed(self._bad(conn, push.stream, frame, error.problem, now), now)
-        # What a live market says in events alone never brings a deadline nearer.
-        if effects and all(type(effect) is Emit for effect in effects):
+        # What a live market says in events alone never brings a deadline nearer; mostly it is a single one.
+        if effects and type(effects[-1]) is Emit and (len(effects) == 1 or all(type(x) is Emit for x in effects)):
             return effects
         return self._armed(effects, now)
 
