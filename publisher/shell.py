@@ -13,14 +13,16 @@ import zmq
 
 from bus.clock import mono, now, usage
 from bus.counters import Counter, Counters
-from bus.errors import ParaphinaError
-from bus.events import NO_MARKET
+from bus.errors import ParaphinaError, WireError
+from bus.events import NO_MARKET, Heartbeat
 from bus.outbox import Outbox
-from bus.process import Pulse
+from bus.process import PERIOD_NS, Pulse
 from bus.resync import WELCOME
 from bus.settings import Settings
+from bus.siblings import Watchman
 from bus.sockets import bind, new_epoch, receive, send, socket_path
-from bus.wire import encode_header
+from bus.warden import SENTINEL, Warden
+from bus.wire import decode_header, decode_payload, encode_header, header_frame
 from publisher.cache import Cache
 from publisher.service import Service
 
@@ -46,6 +48,10 @@ class Log(Protocol):
     """What is used of the logger."""
 
     def info(self, event: str, **fields: object) -> object:
+        """Write one line."""
+        ...
+
+    def warning(self, event: str, **fields: object) -> object:
         """Write one line."""
         ...
 
@@ -100,6 +106,9 @@ class Publisher:
         )
         self._outbox.joined(b"", mono())
         self._pulse = Pulse(os.getpid(), self._epoch, self.counters)
+        # The runner acts on the sentinel first; when it does not, both hang.
+        self._warden = Warden(2 * settings.sentinel.heartbeat_timeout_ms * MS, 3 * PERIOD_NS)
+        self._watchman = Watchman(self._warden, NAME, log)
 
     def run(self) -> bool:
         """Serve until stopped; False when the endpoints were taken away, so that nobody new can reach this process."""
@@ -237,3 +246,18 @@ class Publisher:
         at, wall = now()
         self._cache.beaten()
         self._outbox.publish(NO_MARKET, self._pulse.beat(usage(), at), wall, at)
+        self._warden.heard(NAME, os.getpid(), at)
+        for frames in self._cache.snapshot((b"heartbeat.sentinel.",)):
+            self._heard_sentinel(frames)
+        if (notice := self._watchman.look(at)) is not None:
+            self._outbox.publish(NO_MARKET, notice, wall, at)
+
+    def _heard_sentinel(self, frames: list[bytes]) -> None:
+        try:
+            header = decode_header(frames[0], header_frame(frames))
+            beat = decode_payload("heartbeat", frames[0], frames[2])
+        except (WireError, IndexError):
+            self.counters.add(Counter.BAD_MESSAGES)
+            return
+        if isinstance(beat, Heartbeat):
+            self._warden.heard(SENTINEL, beat.pid, header.mono_ns)

@@ -27,6 +27,7 @@ from bus.events import (
     Trade,
 )
 from bus.items import Healed, Item, Lost, Message, TrustChanged
+from bus.warden import Warden
 from bus.wire import Header
 from runner.audit import PRESSURE, Audit, Fields
 from runner.freshness import LATE_NS, MS, WallSteps
@@ -34,7 +35,6 @@ from runner.losses import Losses
 from runner.processes import Processes
 from runner.rxstats import RxStats
 from runner.venues import MarketView, Spans, VenueView
-from runner.warden import Warden
 
 
 class Watched(msgspec.Struct, frozen=True):

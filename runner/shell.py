@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,15 +13,16 @@ import msgspec
 from bus import clock
 from bus.client import Subscriber
 from bus.counters import Counter
-from bus.events import EVENT_TYPES, NO_MARKET, Process, Telemetry
+from bus.events import EVENT_TYPES, NO_MARKET, Telemetry
 from bus.process import Pulse
 from bus.settings import Settings
+from bus.siblings import Watchman
 from bus.sockets import Producer, is_local, new_epoch
+from bus.warden import SENTINEL
 from runner import view
 from runner.audit import Fields, text
 from runner.engine import Engine, Plan, Watched
 from runner.files import LineFile
-from runner.warden import SENTINEL
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -91,8 +91,7 @@ class Shell:
         self._engine = Engine(plan(settings), *clock.now())
         self._missed = 0
         self._attended = 0
-        self._hung: tuple[int, int] | None = None
-        """Pid and descriptor of a sentinel that has been asked for its stacks and is ended at the next tick."""
+        self._watchman = Watchman(self._engine.warden, "runner", log)
         self._telemetry, self._stats = self._outputs()
         self._subscriber = Subscriber(settings, kinds=KINDS, books=False, name="runner")
         self._counters = self._subscriber.counters
@@ -186,23 +185,8 @@ class Shell:
                 self._audit(fields)
 
     def _watch(self, mono: int, wall: int) -> None:
-        """End a sentinel that hangs: first its stacks, a tick later its end; supervisord starts another."""
-        if self._hung is not None:
-            pid, descriptor = self._hung
-            self._hung = None
-            signal_process(descriptor, signal.SIGKILL)
-            os.close(descriptor)
-            self._log.warning("ended", program=f"{SENTINEL}:{SENTINEL}", pid=pid)
-        pid_due = self._engine.warden.due(mono)
-        descriptor_due = None if pid_due is None else open_sibling(pid_due, SENTINEL)
-        if pid_due is None or descriptor_due is None:
-            return
-        why = f"no heartbeat for {self._settings.sentinel.heartbeat_timeout_ms / 1e3:g} s, found by the runner"
-        self._log.warning("hung", program=f"{SENTINEL}:{SENTINEL}", pid=pid_due, detail=why)
-        notice = Process(f"{SENTINEL}:{SENTINEL}", "hung", pid_due, why, None, None)
-        self._producer.publish(NO_MARKET, notice, wall, mono)
-        signal_process(descriptor_due, signal.SIGUSR1)
-        self._hung = pid_due, descriptor_due
+        if (notice := self._watchman.look(mono)) is not None:
+            self._producer.publish(NO_MARKET, notice, wall, mono)
 
     def _body(self, parts: frozenset[str], mono: int, wall: int) -> view.Body:
         engine = self._engine
@@ -226,26 +210,3 @@ class Shell:
             self._log.info("WS_AUDIT", **fields)
         else:
             self._log.info(text(fields))
-
-
-def open_sibling(pid: int, module: str) -> int | None:
-    """A descriptor of this process if it is ``python -m module`` and has our own parent; else ``None``."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return None
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        parent = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        words, parent = [], 0
-    if words[1:3] == [b"-m", module.encode()] and parent == os.getppid():
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def signal_process(descriptor: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may be gone already."""
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(descriptor, number)

@@ -36,6 +36,7 @@ IO_MODULES = {
     "bus/clock.py": "the one place that reads the clocks",
     "bus/lease.py": "lock files, and the end of orphans",
     "bus/log.py": "writes log lines, with their time",
+    "bus/siblings.py": "ends a process that hangs",
     "bus/settings.py": "reads the settings file and the environment",
     "bus/sockets.py": "opens ZeroMQ sockets and their run directory",
     "cli/**": "commands: terminal, processes, files",

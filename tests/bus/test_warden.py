@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from runner.warden import HOLD_CAP_NS, Warden
-from tests.runner.samples import MONO, MS, S
+from bus.warden import HOLD_CAP_NS, MS, Warden
 
+S = 1_000 * MS
+MONO = 7_000 * S
 PATIENCE = 5 * S
 
 

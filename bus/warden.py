@@ -1,11 +1,10 @@
-"""Who watches the sentinel: the runner, which hears its heartbeats like those of everybody else."""
+"""Who watches the sentinel: whoever hears its heartbeats. The runner first; the publisher, should both hang at once."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from runner.freshness import MS
-
+MS: Final = 1_000_000
 SENTINEL: Final = "sentinel"
 PUBLISHER: Final = "publisher"
 BUS_NS: Final = 1_500 * MS
@@ -16,10 +15,11 @@ HOLD_CAP_NS: Final = 1_800_000 * MS
 
 
 class Warden:
-    """Judges the sentinel by its heartbeats; ``due`` is to be called a few times a second."""
+    """Judges the sentinel by its heartbeats; ``due`` is to be called more often than every ``pause_ns``."""
 
-    def __init__(self, patience_ns: int) -> None:
-        self._patience = patience_ns
+    def __init__(self, patience_ns: int, pause_ns: int = PAUSE_NS) -> None:
+        self.patience_ns = patience_ns
+        self._pause = pause_ns
         self._pid: int | None = None
         self._heard = 0
         self._bus = 0
@@ -36,14 +36,14 @@ class Warden:
 
     def due(self, now: int) -> int | None:
         """The pid of a sentinel that hangs and is to be ended, each once."""
-        paused = self._looked is None or now - self._looked > PAUSE_NS
+        paused = self._looked is None or now - self._looked > self._pause
         self._looked = now
         if paused or now - self._bus > BUS_NS:
             self._heard = max(self._heard, now) if self._pid is not None else self._heard
             return None
-        if self._pid is None or now - self._heard <= self._patience or now < self._hold_until:
+        if self._pid is None or now - self._heard <= self.patience_ns or now < self._hold_until:
             return None
         pid, self._pid = self._pid, None
-        self._hold_until = now + min(HOLD_CAP_NS, self._patience << min(self._ended, 16))
+        self._hold_until = now + min(HOLD_CAP_NS, self.patience_ns << min(self._ended, 16))
         self._ended += 1
         return pid
