@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -126,7 +127,7 @@ def _fast(chosen: Sequence[Run], jobs: int) -> list[Play]:
         return [_played(run) for run in chosen]
     order = sorted(range(len(chosen)), key=lambda index: -chosen[index].size)
     try:
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
             plays = dict(zip(order, pool.map(_played, [chosen[index] for index in order]), strict=True))
     except BrokenProcessPool as error:
         raise CaptureError(f"a process of the replay was killed: {error}") from None

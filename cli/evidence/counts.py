@@ -20,6 +20,8 @@ class Increase:
 
     def take(self, counts: Mapping[str, int]) -> dict[str, int]:
         """The counters now. Gives those that have grown since the last time, and by how much."""
+        if self._begun and self.told and counts == self._last:
+            return {}
         # A counter that appears later than its family was zero before: it is absent until it first counts.
         fresh: dict[str, int] = {}
         if self._begun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -53,8 +54,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 def _count(counts: dict[int, int], value: float) -> None:
     """``Tally.add``, for the hot path: most ages are small whole numbers already."""
-    key = value if value.__class__ is int and -EXACT_BELOW < value < EXACT_BELOW else whole(value)
-    counts[key] = counts.get(key, 0) + 1
+    counts[value if value.__class__ is int and -EXACT_BELOW < value < EXACT_BELOW else whole(value)] += 1
 
 
 class MarketScan:
@@ -65,7 +65,7 @@ class MarketScan:
     def __init__(self, *, whole_run: bool) -> None:
         self.age = Tally()
         self.event_age = Tally()
-        self.state_ms: dict[str, float] = {}
+        self.state_ms: dict[str, float] = defaultdict(float)
         self.trusted_ms = 0.0
         self.rebuilds = Increase(whole=whole_run)
         self.check: Check | None = None
@@ -76,8 +76,7 @@ class MarketScan:
             _count(self.age.counts, market.age_ms)
         if market.age_event_ms is not None:
             _count(self.event_age.counts, market.age_event_ms)
-        state = market.state or UNKNOWN
-        self.state_ms[state] = self.state_ms.get(state, 0.0) + dt_ms
+        self.state_ms[market.state or UNKNOWN] += dt_ms
         if market.trusted:
             self.trusted_ms += dt_ms
 
@@ -97,7 +96,7 @@ class VenueScan:
         self.event_age = Tally()
         self.series = Series()
         self.plateaus = {threshold: Plateau(threshold) for threshold in PLATEAUS_MS}
-        self.state_ms: dict[str, float] = {}
+        self.state_ms: dict[str, float] = defaultdict(float)
         self.well_ms = 0.0
         self.trouble = Spans()
         self.skew = Series()
@@ -130,7 +129,7 @@ class VenueScan:
     def state(self, venue: Venue, at_ms: float, wall_ms: float, dt_ms: float) -> str:
         """What the venue is at this tick. Gives what is wrong with it, empty when nothing is."""
         state = venue.state or UNKNOWN
-        self.state_ms[state] = self.state_ms.get(state, 0.0) + dt_ms
+        self.state_ms[state] += dt_ms
         wrong = ""
         if state == "live" and venue.fresh and venue.trusted:
             self.well_ms += dt_ms
@@ -197,9 +196,16 @@ class ProcessScan:
 class Scan:
     """Everything about one run. Feed it lines in order, then look at it."""
 
-    def __init__(self, *, whole_run: bool, tick_ms: int = 250) -> None:
-        """``whole_run``: the processes began with the run, so that what counters first show belongs to it."""
+    def __init__(self, *, whole_run: bool, tick_ms: int = 250, part: tuple[int, int] = (0, 1)) -> None:
+        """``whole_run``: the processes began with the run, so that what counters first show belongs to it.
+
+        ``part``: which of how many shares of the venues to look at; the first has what belongs to no venue, too. See
+        ``cli.evidence.parts``.
+        """
         self.whole_run = whole_run
+        self.places: dict[str, int] = {}
+        """Venues in the order in which they first appeared, those of other parts included."""
+        self._part, self._parts = part
         self.venues: dict[str, VenueScan] = {}
         self.processes: dict[str, ProcessScan] = {}
         self.lines = 0
@@ -214,6 +220,8 @@ class Scan:
         """Time that ticks cover."""
         self.holes: list[Span] = []
         self.moments: list[Moment] = []
+        self.ranks: list[tuple[int, ...]] = []
+        """Place of each moment among those of all parts."""
         self.left_out = 0
         """Moments beyond ``MAX_MOMENTS``."""
         self.cap_hits = Increase(whole=whole_run)
@@ -227,6 +235,7 @@ class Scan:
         self.late_tick_ms: float | None = None
         self._hole_ms = max(HOLE_MS, 5 * tick_ms)
         self._last: Tick | None = None
+        self._counters: tuple[int | None, int | None] = (None, None)
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Take all lines. Raises BrokenLineError when this is not telemetry."""
@@ -259,12 +268,18 @@ class Scan:
         if self.begin_ms is None:
             self.begin_ms = wall_ms
         at_ms = wall_ms - self.begin_ms
-        dt_ms = self._elapsed(tick, wall_ms)
         self.ticks += 1
+        dt_ms = self._elapsed(tick, wall_ms)
         self.seen_ms += dt_ms
         for index, name in enumerate(order):
-            self._venue(tick, index, name, (at_ms, wall_ms, dt_ms))
-        self._details(tick, at_ms, wall_ms)
+            if self._has(name):
+                self._venue(tick, index, name, (at_ms, wall_ms, dt_ms))
+        first = not self._part
+        if first:
+            self._host(tick, wall_ms)
+        self._details(tick, wall_ms)
+        if first and tick.system is not None:
+            self._system(tick.system, at_ms, wall_ms)
         self.end_ms = wall_ms
         self._last = tick
 
@@ -283,7 +298,14 @@ class Scan:
         was = "" if before is None else before.why
         wrong = scan.state(venue, at_ms, wall_ms, dt_ms)
         if bool(was) != bool(wrong):
-            self._moment(Moment(wall_ms, name, "trouble" if wrong else "well", wrong))
+            self._moment(Moment(wall_ms, name, "trouble" if wrong else "well", wrong), 1, index)
+
+    def _has(self, name: str) -> bool:
+        """Whether a venue is of this part."""
+        place = self.places.get(name)
+        if place is None:
+            place = self.places[name] = len(self.places)
+        return place % self._parts == self._part
 
     def _of(self, name: str) -> VenueScan:
         scan = self.venues.get(name)
@@ -301,7 +323,8 @@ class Scan:
         elapsed = wall_ms - before_ms
         if tick.t <= last.t:
             self.runners += 1
-            self._moment(Moment(wall_ms, "runner", "restarted"))
+            if not self._part:
+                self._moment(Moment(wall_ms, "runner", "restarted"), 0)
             for scan in self.venues.values():
                 scan.silence(0)
         elif tick.up_ms is not None and last.up_ms is not None:
@@ -312,18 +335,25 @@ class Scan:
             return 0.0
         return max(0.0, elapsed)
 
-    def _details(self, tick: Tick, at_ms: float, wall_ms: float) -> None:
+    def _details(self, tick: Tick, wall_ms: float) -> None:
+        for index, (name, venue_detail) in enumerate((tick.venue_detail or {}).items()):
+            if self._has(name):
+                for reason, count in self._of(name).detail(venue_detail).items():
+                    words = reason if count == 1 else f"{reason} ×{count}"
+                    self._moment(Moment(wall_ms, name, "reconnect", words), 3, index)
+        for name, markets in (tick.market_detail or {}).items():
+            if self._has(name):
+                self._of(name).market_details(markets)
+
+    def _host(self, tick: Tick, wall_ms: float) -> None:
+        """Two counters that every tick has, and that hardly ever change."""
+        if (tick.cap_hits, tick.clock_jumps) == self._counters:
+            return
+        self._counters = (tick.cap_hits, tick.clock_jumps)
         if tick.cap_hits is not None:
             self.cap_hits.take({"cap_hits": tick.cap_hits})
         if tick.clock_jumps is not None and self.clock_jumps.take({"clock_jumps": tick.clock_jumps}):
-            self._moment(Moment(wall_ms, "host", "clock stepped"))
-        for name, venue_detail in (tick.venue_detail or {}).items():
-            for reason, count in self._of(name).detail(venue_detail).items():
-                self._moment(Moment(wall_ms, name, "reconnect", reason if count == 1 else f"{reason} ×{count}"))
-        for name, markets in (tick.market_detail or {}).items():
-            self._of(name).market_details(markets)
-        if tick.system is not None:
-            self._system(tick.system, at_ms, wall_ms)
+            self._moment(Moment(wall_ms, "host", "clock stepped"), 2)
 
     def _system(self, system: System, at_ms: float, wall_ms: float) -> None:
         self.system = system
@@ -332,7 +362,7 @@ class Scan:
             if scan is None:
                 scan = self.processes[name] = ProcessScan(whole_run=self.whole_run)
             if scan.told(process, at_ms, wall_ms):
-                self._moment(Moment(wall_ms, name, "process restarted", f"pid {process.pid}"))
+                self._moment(Moment(wall_ms, name, "process restarted", f"pid {process.pid}"), 4)
         delivery, runner = system.delivery, system.runner
         self.pressure.take(delivery.pressure)
         self.delivery.take({"gaps": delivery.gaps, "gap_events": delivery.gap_events, "heals": delivery.heals})
@@ -343,9 +373,11 @@ class Scan:
         self.slowest_heal_ms = _larger(self.slowest_heal_ms, delivery.slowest_heal_ms)
         self.late_tick_ms = _larger(self.late_tick_ms, runner.late_tick_ms)
 
-    def _moment(self, moment: Moment) -> None:
+    def _moment(self, moment: Moment, *rank: int) -> None:
+        """``rank``: among those of one tick."""
         if len(self.moments) < MAX_MOMENTS:
             self.moments.append(moment)
+            self.ranks.append((self.ticks, *rank))
         else:
             self.left_out += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from math import ceil
 from typing import Final
 
@@ -30,12 +31,11 @@ class Tally:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
+        self.counts: dict[int, int] = defaultdict(int)
 
     def add(self, value: float) -> None:
         """One sample, rounded to a whole number."""
-        key = whole(value)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.counts[whole(value)] += 1
 
     def percentiles(self) -> Percentiles | None:
         """Of everything so far; ``None`` without a sample."""

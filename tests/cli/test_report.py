@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli import artefacts
 from cli.report import report
 from tests.cli.evidence.runs import calm, lines, tick, venue, write
 
@@ -81,6 +82,19 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     result = run(tmp_path)
     assert result.exit_code == 2
     assert result.output.startswith(f"error: broken file: {tmp_path / 'telemetry.jsonl'}: line 3: ")
+
+
+def test_a_large_file_is_read_by_two_to_the_same_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, [tick(t, {name: venue(age) for name, age in (("hyperliquid", 5), ("aster", 7))}) for t in range(9)])
+    alone = run(tmp_path, "--format", "json", "-o", "-").stdout
+    monkeypatch.setattr(artefacts, "LARGE", 0)
+    assert run(tmp_path, "--format", "json", "-o", "-").stdout == alone
+    # Only the second reader looks at this venue.
+    with (tmp_path / "telemetry.jsonl").open("ab") as file:
+        file.write(lines([tick(9, {"hyperliquid": venue(), "aster": venue(7, silent_ms="old")})])[0])
+    result = run(tmp_path)
+    assert result.exit_code == 2
+    assert result.output.startswith(f"error: broken file: {tmp_path / 'telemetry.jsonl'}: line 10: ")
 
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
