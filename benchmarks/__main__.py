@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks import figures
 
 SECTIONS: Final = ("frames", "latency", "startup", "resources")
-MORE: Final = ("books", "publisher", "record")
+MORE: Final = ("books", "dashboard", "publisher", "record", "load")
 """Measured only when named: the four above already take minutes."""
 
 
