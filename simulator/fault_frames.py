@@ -61,7 +61,9 @@ def _late(
     fault: Fault, connection: Connection, frame: Frame, at: float, market: Market | None, rng: Random
 ) -> tuple[Step, ...]:
     del market
-    if "times" in fault.request.params and not takes_turn(fault, connection.venue, frame.market):
+    if "times" not in fault.request.params:
+        fault.applied += 1
+    elif not takes_turn(fault, connection.venue, frame.market):
         return (Send(frame),)
     jitter = fault.number("jitter_s") if "jitter_s" in fault.request.params else 0.0
     return (Later(frame, at + fault.number("delay_s") + (rng.uniform(0, jitter) if jitter else 0.0), fault.id),)
