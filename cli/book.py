@@ -84,10 +84,12 @@ def head(view: BookView, venue: str, market: str, mono: int, wall: int) -> Text:
     # A book that this consumer does not trust although its sender does has a hole that is being healed.
     why = "its messages are incomplete here" if view.trust in {"live", "rest"} else view.trust.value
     trust = (f"● {view.trust.value}", "bold green") if view.trusted else (f"✖ must not be used: {why}", "bold red")
+    # What took the book back is news as well: it must not make the book look young.
+    told = "age" if view.trusted else "last word"
     age = (mono - view.header.mono_ns) // MS
     event_age = "unknown" if view.venue_ns is None else f"{(wall - view.venue_ns) // MS:,} ms"
     return Text.assemble(
-        (f"{venue} {market}  ", "bold"), trust, f"   age {age:,} ms   event age {event_age}   rebuild {view.rebuild}"
+        (f"{venue} {market}  ", "bold"), trust, f"   {told} {age:,} ms   event age {event_age}   rebuild {view.rebuild}"
     )
 
 

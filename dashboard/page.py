@@ -56,7 +56,9 @@ def tick(state: State, now: Now, marked: int) -> bytes:
 
 
 def detail(state: State, now: Now) -> bytes:
-    """Percentiles, prices, processes, delivery."""
+    """Percentiles, prices, processes, delivery; nothing of these while there is no current telemetry."""
+    if not state.source(now).ok:
+        return _message("detail", Detail({}, {}, None, state.headroom(now)))
     return _message("detail", Detail(_venues(state), _markets(state), state.system, state.headroom(now)))
 
 

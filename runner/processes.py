@@ -21,10 +21,12 @@ MAX_PROCESSES: Final = 64
 class ProcessView:
     """One process, by the venue part of its heartbeats (``aster``, ``publisher``) and its line."""
 
-    __slots__ = ("_cpu_percent", "_ended", "_fresh", "_heartbeat", "_pub_ns", "lag_ms", "notice", "totals")
+    __slots__ = ("_cpu_percent", "_ended", "_expected", "_fresh", "_heartbeat", "_pub_ns", "lag_ms", "notice", "totals")
 
-    def __init__(self, born_mono: int) -> None:
+    def __init__(self, born_mono: int, *, expected: bool = True) -> None:
+        """``expected``: it is one of ours, and its silence is told as such even before it has spoken."""
         self.totals = Totals()
+        self._expected = expected
         self.notice: Process | None = None
         """The sentinel's last word about it."""
         self.lag_ms = 0.0
@@ -68,8 +70,8 @@ class ProcessView:
         return None
 
     def missing(self, now_mono: int) -> bool:
-        """Whether its heartbeats have stopped, or never began."""
-        return self._fresh.silent_ms(now_mono) > MISSING_MS
+        """Whether its heartbeats have stopped, or never began where they are expected (a simulator beats nowhere)."""
+        return (self._expected or self._heartbeat is not None) and self._fresh.silent_ms(now_mono) > MISSING_MS
 
     def told(self, now_mono: int, now_wall: int) -> dict[str, object]:
         """What telemetry says of it; unknown is ``None``."""
@@ -143,7 +145,7 @@ class Processes:
             if len(self._by_name) >= MAX_PROCESSES:
                 self.overflow += 1
                 return None
-            view = self._by_name[name] = ProcessView(self._born)
+            view = self._by_name[name] = ProcessView(self._born, expected=False)
         return view
 
 

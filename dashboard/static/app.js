@@ -4,7 +4,7 @@ import { legend, timeline } from "./charts.js";
 import { classes, el, text } from "./dom.js";
 import { ms } from "./format.js";
 import { Past } from "./past.js";
-import { details, events } from "./tables.js";
+import { details, events, forget } from "./tables.js";
 
 const SILENT_MS = 2000; // after so long without a word the page is not current
 const STUCK_MS = 8000; // after so long a connection is given up for a new one
@@ -44,6 +44,7 @@ function tick(told) {
   page.past.tick(told.now_ms, told.health);
   page.past.mark(told.marks);
   for (const [name, card] of page.cards) card.tick(told.health.venues[name], told.now_ms);
+  if (!told.health.source.ok) forget();
   say(told.health);
   const second = Math.floor(told.now_ms / 1000);
   if (second !== page.last || told.marks.length) {
@@ -99,6 +100,7 @@ function watch() {
     verdict("unknown", "✖ This page is cut off");
     list([]);
     for (const card of page.cards.values()) card.forget("unknown: this page is cut off");
+    forget();
   } else if (page.health && !page.health.source.ok) {
     alarm = `✖ The dashboard has lost its source: ${page.health.source.problem}`;
   }

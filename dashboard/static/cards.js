@@ -40,6 +40,7 @@ export class Card {
     text(this.age, ms(venue.age_ms));
     text(this.event, ms(venue.age_event_ms));
     text(this.eventNote, venue.skew_ms !== null && venue.skew_ms < 0 ? `event age (its clock is ahead ${ms(-venue.skew_ms)})` : "event age");
+    if (venue.fresh === null) text(this.rate, "");
     this.health = venue;
     this.drawMarkets();
   }

@@ -15,12 +15,19 @@ export function details({ venues, system }) {
 function processes(all) {
   rows(find("process-rows"), Object.entries(all).map(([name, of]) => [
     name,
-    of.missing ? ["✖ not heard", "bad line"] : ["● heard", "line"],
+    of.missing ? ["✖ not heard", "bad line"] : of.pid === null ? ["○ does not speak", "line"] : ["● heard", "line"],
     right(of.pid ?? NONE), right(span(of.uptime_ms)), right(number(of.restarts)), right(number(of.cpu_percent)),
     right(of.rss_bytes === null ? NONE : (of.rss_bytes / 1e6).toFixed(0)),
     right(number(of.loop_lag_ms)), right(number(of.worst_loop_lag_ms)),
     [of.last_action, of.last_detail].filter(Boolean).join(": ") || NONE,
   ]));
+}
+
+// Nothing is known of now: who was heard a while ago must not stand there as heard.
+export function forget() {
+  for (const row of find("process-rows").children) {
+    [...row.children].slice(1, -1).forEach((cell, index) => text(cell, index === 0 ? "? unknown" : NONE));
+  }
 }
 
 const FACTS = [

@@ -31,6 +31,12 @@ def test_trust_is_told_in_words(trust: Trust, trusted: bool, said: str) -> None:
     assert said in head(view(trust, trusted=trusted), "aster", "BTC-PERP", 2_000 * MS, 0).plain
 
 
+def test_what_took_a_book_back_does_not_make_it_look_young() -> None:
+    found = head(view(Trust.STALE, trusted=False), "aster", "BTC-PERP", 3_234 * MS, 990 * MS).plain
+    assert "last word 1,234 ms" in found
+    assert " age 1,234" not in found
+
+
 def test_both_ages_are_told_and_the_event_age_is_signed() -> None:
     found = head(view(Trust.LIVE, trusted=True), "aster", "BTC-PERP", 3_234 * MS, 990 * MS).plain
     assert "age 1,234 ms" in found

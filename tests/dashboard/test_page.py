@@ -54,6 +54,12 @@ def test_details_carry_what_the_page_shows() -> None:
     }
 
 
+def test_without_current_telemetry_no_detail_stands_for_now_and_what_is_left_of_limits_is_what_is_heard() -> None:
+    known = state(telemetry(whole()), heartbeat("aster", 4_000, headroom={"rest": 0.4}))
+    _, found = told(page.detail(known, now(5_000)))
+    assert found == {"venues": {}, "markets": {}, "system": None, "headroom": {"aster": {"rest": 0.4}}}
+
+
 def test_text_that_breaks_lines_cannot_break_an_event() -> None:
     known = state()
     known.history.mark(WALL_MS, "aster", "gap", "one\n\nevent: tick\ndata: {}")

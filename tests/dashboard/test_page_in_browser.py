@@ -33,6 +33,9 @@ def test_it_opens_with_everything_at_once_and_updates_at_least_twice_a_second(
     )
     assert painted < 1_000
     eventually(shows(browser, "#process-rows", "publisher"))
+    eventually(shows(browser, "#process-rows", "does not speak"))
+    assert "not heard" not in browser.words("#process-rows"), "a simulator beats nowhere, and is not missing"
+    eventually(shows(browser, ASTER, "left of venue limits"))
     assert browser.js(f"document.querySelector('{ASTER} .spark .age').getAttribute('d')").startswith("M")
     for selector in ("#lanes svg rect", "#hop-rows tr", "#balance-rows tr", f"{ASTER} tbody tr", "#events tr"):
         assert browser.js(f"document.querySelectorAll('{selector}').length") > 0, selector
@@ -77,6 +80,10 @@ def test_it_says_loudly_what_it_has_lost_and_comes_back_by_itself(
     assert "the runner is not" in browser.words("#alarm")
     assert "unknown" in browser.words(f"{ASTER} .state")
     assert browser.words(f"{ASTER} .ages b") == "–"
+    # Who was heard before must not stand there as heard.
+    eventually(lambda: "● heard" not in browser.words("#process-rows"))
+    assert "? unknown" in browser.words("#process-rows")
+    assert "events/s" not in browser.words(ASTER)
     watched.start("runner:runner")
     eventually(shows(browser, "#verdict", "All 2 venues live"))
     assert browser.said == []

@@ -37,6 +37,15 @@ def test_an_expected_process_is_told_of_before_it_speaks_and_missing_when_it_doe
     assert told(processes, "aster", 3_001 * MS)["missing"] is True
 
 
+def test_a_program_that_the_sentinel_tells_of_and_that_beats_nowhere_is_not_missing() -> None:
+    processes = Processes([], MONO)
+    processes.noticed(Process("simulator", "started", 7, "", None, None))
+    assert told(processes, "simulator", 60 * S)["missing"] is False
+    assert processes.gone("simulator", MONO + 60 * S) is None
+    beat(processes, "simulator")
+    assert told(processes, "simulator", 60 * S)["missing"] is True
+
+
 def test_a_heartbeat_is_told_with_its_age() -> None:
     processes = Processes([], MONO)
     beat(processes, "aster")
