@@ -61,12 +61,21 @@ class Workers:
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._count = count
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._open = 0
+        """Jobs submitted and not ended."""
+        self._lock = threading.Lock()
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Have ``job()`` run on a worker; its result is posted. Threads are made as they are first needed."""
+        """Have ``job()`` run on a worker; its result is posted.
+
+        A thread is made only when all there are have something to do: each keeps connections, authorities and memory
+        of its own.
+        """
+        with self._lock:
+            self._open += 1
+            wanted = len(self._threads) < min(self._open, self._count)
         self._jobs.put(job)
-        if len(self._threads) < self._count:
+        if wanted:
             thread = threading.Thread(target=self._work, name=f"worker-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -78,6 +87,8 @@ class Workers:
                 result = job()
             except BaseException as error:  # noqa: BLE001 - a worker must not die unnoticed; the main thread raises it
                 result = error
+            with self._lock:
+                self._open -= 1
             self._mailbox.put(result)
 
 

@@ -133,3 +133,21 @@ def test_a_job_that_dies_is_posted_as_its_error() -> None:
     assert isinstance(wait(mailbox)[0], ZeroDivisionError)
     workers.submit(lambda: Reply(200))
     assert wait(mailbox) == [Reply(200)]
+
+
+def test_a_thread_is_made_only_when_all_are_busy() -> None:
+    mailbox = Mailbox()
+    workers = Workers(mailbox, count=4)
+    idents: list[object] = []
+    for _ in range(5):
+        workers.submit(threading.get_ident)
+        idents += wait(mailbox)
+    assert len(set(idents)) == 1
+    gate = threading.Barrier(2)
+    for _ in range(2):
+        workers.submit(lambda: (gate.wait(30), threading.get_ident())[1])
+    found: list[object] = []
+    while len(found) < 2:
+        found += wait(mailbox)
+    assert idents[0] in found
+    assert len(set(found)) == 2
