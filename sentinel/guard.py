@@ -122,13 +122,15 @@ class Guard:
         """Programs by the pid of their present process."""
         return {program.pid: program.name for program in self._programs.values() if program.pid is not None}
 
-    def running(self, name: str, pid: int, now: int) -> list[Action]:
-        """A program runs with this pid, says supervisord."""
+    def running(self, name: str, pid: int, now: int, uptime_ns: int = 0) -> list[Action]:
+        """A program runs with this pid, says supervisord; one that has done so for long is due a heartbeat soon."""
         program = self._program(name, now)
         if program.pid == pid:
             return []
         away = (now - program.since) // MS if program.pid is None and program.since and program.deaths else None
         program.pid, program.since, program.heard, program.kill_at, program.start_at = pid, now, None, None, None
+        if uptime_ns > START_GRACE_NS:
+            program.since, program.heard = now - uptime_ns, now
         return [Tell(name, "started", pid, "", None, away)]
 
     def died(self, pid: int, now: int) -> list[Action]:
@@ -172,14 +174,14 @@ class Guard:
             if now - program.since > 60 * SECOND:
                 program.fatals = 0
 
-    def aged(self, name: str, age_ns: int, now: int) -> list[Action]:
-        """The runner says how long the venue of this connector has been without a usable market event."""
+    def aged(self, name: str, age_ns: int, now: int, whose: str = "venue") -> list[Action]:
+        """The runner says how long the venue of this connector, or one market, has been without a usable event."""
         program = self._programs.get(name)
         if program is None or program.pid is None or program.kill_at is not None or not self._policy.judges:
             return []
         if age_ns < self._policy.force_ns or now - program.since < self._policy.force_ns:
             return []
-        return self._force(program, f"venue age {age_ns // SECOND} s", now)
+        return self._force(program, f"{whose} age {age_ns // SECOND} s", now)
 
     def due(self, now: int) -> list[Action]:
         """Judge everything as of now."""

@@ -24,12 +24,14 @@ from bus.process import Pulse
 from bus.settings import Settings
 from bus.sockets import RECONNECT_MS, Producer, new_epoch
 from sentinel.above import Above
+from sentinel.ages import oldest
 from sentinel.control import Control
 from sentinel.guard import (
     EXITED,
     FATAL,
     MS,
     RUNNING,
+    SECOND,
     STARTING,
     STOPPED,
     Action,
@@ -189,8 +191,9 @@ class Shell:
     def _see(self, info: dict[str, Any]) -> None:
         name, now = f"{info['group']}:{info['name']}", clock.mono()
         if info["pid"] and info["state"] in {STARTING, RUNNING}:
+            uptime_ns = (info["now"] - info["start"]) * SECOND
             if self._watch(int(info["pid"])):
-                self._perform(self._guard.running(name, int(info["pid"]), now))
+                self._perform(self._guard.running(name, int(info["pid"]), now, uptime_ns))
         elif info["state"] == FATAL:
             self._perform(self._guard.fatal(name, now))
         elif info["state"] in {STOPPED, EXITED}:
@@ -274,9 +277,9 @@ class Shell:
         if not isinstance(venues, dict):
             return
         for venue, view in venues.items():
-            silent = view.get("silent_ms") if isinstance(view, dict) else None
-            if isinstance(silent, int | float):
-                self._perform(self._guard.aged(f"connectors:{venue}", int(silent) * MS, clock.mono()))
+            if (found := oldest(view)) is not None:
+                age_ms, whose = found
+                self._perform(self._guard.aged(f"connectors:{venue}", age_ms * MS, clock.mono(), whose))
 
     # acting
 

@@ -89,6 +89,16 @@ def test_a_new_process_gets_its_grace_before_the_first_heartbeat() -> None:
     assert Dump(1) in [action for _, action in found]
 
 
+def test_a_process_that_has_run_for_long_gets_no_such_grace_from_a_new_sentinel() -> None:
+    guard = Guard(POLICY, 0)
+    guard.running(ASTER, 1, 0, 3_600 * SECOND)
+    [(when, hung)] = [(now, action) for now, action in live_on(guard, 9 * SECOND) if isinstance(action, Tell)]
+    assert isinstance(hung, Tell)
+    assert hung.action == "hung"
+    assert POLICY.heartbeat_ns < when <= POLICY.heartbeat_ns + 500 * MS
+    assert guard.died(1, 9 * SECOND)[1] == Tell(ASTER, "exited", 1, hung.detail, 3_609_000)
+
+
 def test_a_hung_publisher_is_judged_alone_and_nobody_else_pays_for_it() -> None:
     guard = guard_with(ASTER, PUBLISHER)
     live_on(guard, 10 * SECOND, beating=(1, 2))

@@ -93,7 +93,14 @@ def test_without_protocol_and_engine_the_sentinel_restarts_what_grows_old(start:
             hearing(watcher, lambda: all(system.replaced(f"connectors:{venue}", pids[venue]) for venue in VENUES))
         )
         eventually(hearing(watcher, lambda: over(system) and all(watcher.live(venue) for venue in VENUES)), within=120)
+        pids = {venue: system.pid(f"connectors:{venue}") for venue in VENUES}
+        stall(system, MARKET, 12)
+        eventually(
+            hearing(watcher, lambda: all(system.replaced(f"connectors:{venue}", pids[venue]) for venue in VENUES))
+        )
+        eventually(hearing(watcher, lambda: over(system) and all(watcher.live(venue) for venue in VENUES)), within=120)
     told = system.log("sentinel")
+    assert told.count(f'detail="{MARKET} age') >= len(VENUES), "one silent market beside live ones"
     for venue in VENUES:
         assert f"event=hung program=connectors:{venue}" in told
         assert "Current thread" in system.log(venue) or "Thread 0x" in system.log(venue), "its stacks are in its log"
