@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cli.artefacts import RX_STATS
+
 CHUNK: Final = 1 << 20
 LONGEST: Final = 1 << 20
 """A line without an end is given up as one when it has grown so long."""
@@ -100,6 +102,8 @@ class Logs:
 
     def _look(self) -> None:
         for path in sorted(self._folder.glob("*.log")):
-            # supervisord keeps an event listener's standard output, which is its protocol, under a name of its own.
-            if path.stem not in self._files and "-stdout---" not in path.stem:
-                self._files[path.stem] = Follow(path, from_end=self._from_end)
+            # supervisord keeps an event listener's standard output, which is its protocol, under a name of its own; the
+            # runner's statistics are no process's words, and stand beside them where its output directory is this one.
+            if path.stem in self._files or "-stdout---" in path.stem or path.name == RX_STATS:
+                continue
+            self._files[path.stem] = Follow(path, from_end=self._from_end)

@@ -214,7 +214,8 @@ class Keeper:
         elif order.scenario:
             simulator = ["--scenario", order.scenario]
         programs = [*order.connectors, "publisher", "runner", "sentinel", "simulator"]
-        return prepare(base, sim=order.mode == "sim", settings=overlay(order), programs=programs, simulator=simulator)
+        sim = order.mode == "sim"
+        return prepare(base, sim=sim, settings=overlay(order), programs=programs, simulator=simulator, tied=True)
 
     def _note_faults(self, plane: Plane, *, now: bool = False) -> None:
         """Keep the simulator's own account of its faults."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,11 +118,13 @@ def prepare(
     settings: Mapping[str, Any] | None = None,
     programs: Sequence[str] | None = None,
     simulator: Sequence[str] = (),
+    tied: bool = False,
 ) -> Plane:
     """Write configuration into ``base`` (made if missing) and give the plane, not started.
 
     ``settings`` is laid over the defaults, section by section; ``programs`` keeps only these (group members by their
-    own name); ``simulator`` are further arguments of the simulator.
+    own name); ``simulator`` are further arguments of the simulator. ``tied`` programs are killed by the kernel as soon
+    as supervisord is dead, where there is util-linux's setpriv: a plane of the moment must not outlive its owners.
     """
     base = base.resolve()
     (base / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,7 +136,10 @@ def prepare(
     (base / SETTINGS_FILE).write_text(_toml(tree), encoding="utf-8")
     conf = base / CONF_FILE
     with conf.open("w", encoding="utf-8") as file:
-        _configuration(base, checked, port, programs, simulator).write(file)
+        found = _configuration(base, checked, port, programs, simulator)
+        if tied:
+            _tie(found)
+        found.write(file)
     return Plane(base, conf, checked, None if port is None else f"http://127.0.0.1:{port}")
 
 
@@ -189,3 +195,11 @@ def _configuration(
         command = [sys.executable, "-m", "simulator", "--port-base", str(port), *simulator]
         source["program:simulator"]["command"] = " ".join(command)
     return source
+
+
+def _tie(configuration: RawConfigParser) -> None:
+    setpriv = shutil.which("setpriv")
+    for section in configuration.sections():
+        if setpriv is not None and section.partition(":")[0] in {"program", "eventlistener"}:
+            # The setting survives the exec, so the program itself is the one that is killed.
+            configuration[section]["command"] = f"{setpriv} --pdeathsig KILL {configuration[section]['command']}"

@@ -66,10 +66,12 @@ def test_a_last_line_without_end_is_given_at_the_end(tmp_path: Path) -> None:
 def test_logs_of_all_programs_are_read_also_of_those_that_come_later(tmp_path: Path) -> None:
     (tmp_path / "aster.log").write_bytes(b"old\n")
     (tmp_path / "sentinel-stdout---paraphina-x.log").write_bytes(b"READY\n")
+    (tmp_path / "market_rx_stats.log").write_bytes(b"market_rx_stats tick=1\n")
     logs = Logs(tmp_path, from_end=True)
     (tmp_path / "runner.log").write_bytes(b"hello\n")
     with (tmp_path / "aster.log").open("ab") as file:
         file.write(b"new\ntorn")
     assert list(logs.lines()) == [("aster", b"new"), ("runner", b"hello")]
+    (tmp_path / "market_rx_stats.log").write_bytes(b"market_rx_stats tick=1\nmarket_rx_stats tick=2\n")
     assert list(logs.lines(last=True)) == [("aster", b"torn")]
     logs.close()

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from bus.settings import VENUES
 from cli.artefacts import read
 from cli.evidence.build import facts
+from cli.plane import prepare
 from cli.tie import children
 from tests.conftest import Eventually
 
@@ -142,15 +144,19 @@ def test_whoever_is_killed_the_artefacts_are_whole_and_no_process_is_left(
     assert b"process=publisher" in (out / "run.log").read_bytes()
 
 
+@pytest.mark.parametrize("supervisord", [False, True])
 def test_both_ends_killed_at_once_leave_parseable_artefacts_and_no_process(
-    soak: Start, out: Path, eventually: Eventually
+    soak: Start, out: Path, eventually: Eventually, supervisord: bool
 ) -> None:
     process = soak(out, "--sim", "--minutes", "5", "--connectors", "aster")
     eventually(lambda: len(ticks(out)) >= 12)
     below = descendants(process.pid)
-    keeper = next(pid for pid in below if "cli.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes().decode())
-    os.kill(process.pid, signal.SIGKILL)
-    os.kill(keeper, signal.SIGKILL)
+    names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in below}
+    ends = [process.pid, next(pid for pid, name in names.items() if "cli.keeper" in name)]
+    if supervisord:
+        ends.append(next(pid for pid, name in names.items() if "supervisord" in name))
+    for pid in ends:
+        os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
     found = facts(read(out))
     assert any("has not ended" in note for note in found.notes)
@@ -202,6 +208,37 @@ def test_settings_of_the_operator_reach_the_run(soak: Start, out: Path, run_dir:
     assert process.returncode in {0, 1}, told
     assert manifest(out)["settings"]["venues"]["aster"]["stale_ms"] == 7_000
     assert next(one["venue_detail"]["aster"]["stale_ms"] for one in ticks(out) if "venue_detail" in one) == 7_000
+
+
+def test_an_attached_soak_copies_what_a_running_plane_tells_and_leaves_it_alone(
+    soak: Start, out: Path, run_dir: Path, eventually: Eventually
+) -> None:
+    off = {venue: {"enabled": False} for venue in VENUES if venue != "aster"}
+    programs = ["aster", "publisher", "runner", "simulator"]
+    plane = prepare(run_dir / "plane", sim=True, settings={"venues": off}, programs=programs)
+    config = {"PARAPHINA_CONFIG": str(run_dir / "plane" / "paraphina.toml")}
+    refused(soak(out, "--attach", "--minutes", "1", **config), out, "no supervisord answers on")
+    plane.start()
+    try:
+        eventually(lambda: len(ticks(plane.settings.out_dir)) > 12)
+        before = len(ticks(plane.settings.out_dir))
+        pids = {name: program["pid"] for name, program in plane.programs().items()}
+        process = soak(out, "--attach", "--minutes", "0.1", **config)
+        told, _ = process.communicate(timeout=120)
+        assert process.returncode in {0, 1}, told
+        assert {name: program["pid"] for name, program in plane.programs().items()} == pids
+    finally:
+        plane.stop()
+    assert {path.name for path in out.iterdir()} == (ARTEFACTS | REPORTS) - {"faults.json"}
+    about = manifest(out)
+    assert (about["status"], about["processes"], about["connectors"]) == ("complete", "attached", ["aster"])
+    copied = [one["t"] for one in ticks(out)]
+    assert len(copied) > 12
+    assert copied == list(range(copied[0], copied[0] + len(copied)))
+    assert copied[0] >= ticks(plane.settings.out_dir)[before - 1]["t"]
+    # What the connectors had reconnected before the soak is not of the soak.
+    assert facts(read(out)).venues[0].reconnects == {}
+    assert b"raw_drained" not in (out / "run.log").read_bytes()
 
 
 def refused(process: subprocess.Popen[str], out: Path, *words: str) -> None:
