@@ -20,7 +20,11 @@ MORE: Final = ("books", "dashboard", "publisher", "record", "load")
 
 @click.command()
 @click.argument("sections", nargs=-1, type=click.Choice(SECTIONS + MORE))
-@click.option("--quick", is_flag=True, help="Fewer frames, rounds and runs: within a minute, and rougher.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="What the aims are about alone, with fewer rounds and runs: within a minute, and rougher.",
+)
 def main(sections: tuple[str, ...], *, quick: bool) -> None:
     """Measure these SECTIONS (the first four when none is named) on loopback, beside neighbours and aims."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
