@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,43 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 UNIT = ROOT / "deploy" / "systemd" / "paraphina.service"
 ANALYZE = shutil.which("systemd-analyze")
+
+
+DENIED = {
+    "ioprio_set": 251,
+    "mbind": 237,
+    "migrate_pages": 256,
+    "move_pages": 279,
+    "sched_setaffinity": 203,
+    "sched_setattr": 314,
+    "sched_setparam": 142,
+    "set_mempolicy": 238,
+    "set_mempolicy_home_node": 450,
+    "setpriority": 141,
+    "setrlimit": 160,
+    "mount": 165,
+    "umount2": 166,
+    "pivot_root": 155,
+}
+"""What the unit's filter denies, with its numbers on x86_64, but for what it allows again."""
+FILTERED = """
+import ctypes, os, struct, sys
+denied = [int(number) for number in sys.argv[1].split(",")]
+step = lambda code, value, yes=0, no=0: struct.pack("HBBI", code, yes, no, value)
+fail = step(6, 0x50001)  # return EPERM
+checks = [step(0x15, number, 0, 1) + fail for number in denied]
+# As MemoryDenyWriteExecute does: no mprotect to executable, no mapping that is both writable and executable.
+checks += [step(0x15, 10, 0, 4), step(0x20, 32), step(0x45, 4, 0, 1), fail, step(0x20, 0)]
+checks += [step(0x15, 9, 0, 4), step(0x20, 32), step(0x45, 4, 0, 2), step(0x45, 2, 0, 1), fail]
+program = step(0x20, 0) + b"".join(checks) + step(6, 0x7FFF0000)
+buffer = ctypes.create_string_buffer(program)
+filters = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
+prctl = ctypes.CDLL(None).prctl
+assert prctl(38, 1, 0, 0, 0) == 0  # no new privileges
+assert prctl(22, 2, filters) == 0  # seccomp, by this filter
+os.execv(sys.executable, [sys.executable, "-m", sys.argv[2]])
+"""
+"""Runs a module of ours under a filter of system calls, as systemd would install it."""
 
 
 def keys() -> dict[str, list[str]]:
@@ -56,6 +97,23 @@ def test_its_exposure_stays_low() -> None:
     if "unrecognized option" in done.stderr:
         pytest.skip("this systemd cannot judge a unit that is not installed")
     assert done.returncode == 0, done.stdout[-300:]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of system calls are those of x86_64")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_processes_live_with_the_system_calls_that_the_unit_leaves_them(run_dir: Path, *, allowed: bool) -> None:
+    assert keys()["SystemCallFilter"] == ["@system-service", "~@resources @mount", "sched_setscheduler"]
+    (run_dir / "paraphina.toml").write_text("")
+    denied = DENIED if allowed else {**DENIED, "sched_setscheduler": 144}
+    command = [sys.executable, "-c", FILTERED, ",".join(map(str, denied.values())), "publisher"]
+    environment = {**os.environ, "PARAPHINA_CONFIG": str(run_dir / "paraphina.toml")}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(30)
+    assert ("event=started" in said, code) == ((True, 0) if allowed else (False, -signal.SIGABRT))
 
 
 def test_what_grows_is_rotated() -> None:
