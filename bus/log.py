@@ -1,8 +1,8 @@
 """Log lines of every process: one a line, logfmt or JSON, to stdout, where supervisord keeps and rotates them.
 
 Every line has ``time`` (ISO 8601, UTC, ms), ``level``, ``process``, ``venue`` where there is one, and ``event``. A line
-that cannot be written (disk full, reader gone, pipe full because nobody reads) is dropped and counted in ``lost``: a
-process never stops, and never ends, because of its log.
+that cannot be written (disk full, reader gone, pipe full because nobody reads) is dropped and counted in ``lost``, and
+the next that can says how many (``lines_lost``): a process never stops, and never ends, because of its log.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class LineWriter:
     def __init__(self, descriptor: int = 1) -> None:
         self.lost = 0
         """Lines that could not be written."""
+        self.untold = 0
+        """Those of them since the last line that could."""
+        self._torn = False
         self._descriptor = descriptor
         try:
             self._pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
@@ -46,11 +49,18 @@ class LineWriter:
         data = line.encode(errors="backslashreplace") + b"\n"
         if self._pipe and len(data) > PIPE_BUF:
             data = data[: PIPE_BUF - 4] + b"...\n"
+        if self._torn:
+            data = b"\n" + data
+        whole = len(data)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
         except OSError:
             self.lost += 1
+            self.untold += 1
+            self._torn = self._torn or len(data) < whole
+        else:
+            self.untold, self._torn = 0, False
 
     debug = info = warning = error = critical = exception = msg
 
@@ -64,18 +74,19 @@ def configure(
     """
     settings = settings or Log()
     structlog = _structlog()
+    out = writer or LineWriter()
     origin = {"process": process} if venue is None else {"process": process, "venue": venue}
 
     def stamp(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"time": time, "level": level, **origin, "event": event.pop("event", ""), **event}
+        missing = {"lines_lost": out.untold} if out.untold else {}
+        return {"time": time, "level": level, **origin, "event": event.pop("event", ""), **event, **missing}
 
     renderer = (
         structlog.processors.JSONRenderer(default=str)
         if settings.format == "json"
         else structlog.processors.LogfmtRenderer(bool_as_flag=False)
     )
-    out = writer or LineWriter()
     structlog.configure(
         processors=[structlog.processors.format_exc_info, stamp, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),

@@ -137,3 +137,36 @@ def test_starting_to_log_does_not_load_what_only_terminals_need() -> None:
     script = "import sys; from bus.log import configure; configure('x'); print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_first_line_after_a_loss_says_how_many_are_missing(pipe: Pipe) -> None:
+    log = configure("publisher", writer=pipe.writer)
+    while not pipe.writer.lost:
+        log.info("much", text="x" * 3_000)
+    log.info("more", text="x" * 3_000)
+    assert "lines_lost" not in "".join(pipe.lines())
+    assert pipe.writer.untold == 2
+    log.info("again")
+    log.info("well")
+    again, well = pipe.lines()
+    assert again.endswith("event=again lines_lost=2")
+    assert well.endswith("event=well")
+
+
+def test_a_line_that_a_full_disk_tore_is_ended_before_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    script = """
+import os, resource, signal, sys
+from bus.log import LineWriter, configure
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = configure("publisher", writer=LineWriter(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+log.info("first", text="x" * 200)
+log.info("second")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.info("third")
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, cwd=Path(__file__).parents[2])
+    torn, third = path.read_text().splitlines()
+    assert len(torn) == 100
+    assert third.endswith("event=third lines_lost=2")
