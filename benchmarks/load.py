@@ -1,0 +1,164 @@
+"""Five producers at a given rate, a publisher, four consumers: nothing lost, every merge counted, every book right.
+
+Producers are prepared frames behind the product's own outbox and sockets (no venue, no connector); publisher and
+Subscribers are the product's. The processes are in ``benchmarks/loading.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from benchmarks.bench import Bench, bench
+from benchmarks.children import Child
+from benchmarks.figures import Aim, Cell, Section, Table
+from benchmarks.loading import LEVELS, MARKETS, Truth
+from bus.settings import VENUES
+
+BOOKS: Final = len(VENUES) * len(MARKETS)
+RATE: Final = 2_000
+"""Frames a second and producer."""
+CONSUMERS: Final = 4
+PATIENCE_S: Final = 20.0
+"""For what is under way to arrive when producers have ended."""
+
+
+def told(child: Child, word: str) -> Any:  # noqa: ANN401  (what JSON has)
+    """What a process ``say``s next under this word. Raises SilentError."""
+    return json.loads(" ".join(child.hear(word, 60.0)))
+
+
+class Plane:
+    """What is running, and what it said."""
+
+    def __init__(
+        self, place: Bench, rate: float, checked: Iterable[bool], stack: ExitStack, tree: Mapping[str, Any]
+    ) -> None:
+        place.settings(tree)
+        self._place = place
+        self._stack = stack
+        self.publisher = stack.enter_context(place.child("publisher", speaks=False))
+        self.consumers = [
+            stack.enter_context(
+                place.child("benchmarks.loading", "consumer", f"c{number}", "check" if check else "plain")
+            )
+            for number, check in enumerate(checked)
+        ]
+        self.producers = [
+            stack.enter_context(place.child("benchmarks.loading", "producer", venue, str(rate))) for venue in VENUES
+        ]
+        for consumer in self.consumers:
+            consumer.hear("whole", 60.0)
+        for producer in self.producers:
+            producer.tell("go")
+
+    def publish_again(self) -> None:
+        """Start another publisher in the place of one that was killed, and wait until it serves."""
+        starts = self._starts()
+        self.publisher = self._stack.enter_context(self._place.child("publisher", speaks=False))
+        self.publisher.until(lambda: self._starts() > starts, "start")
+
+    def _starts(self) -> int:
+        return self._place.log.read_bytes().count(b"event=started")
+
+    def finish(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """What each producer sent and what each consumer made of it, when all has arrived."""
+        for producer in self.producers:
+            producer.tell("stop")
+        sent = [told(producer, "ended") for producer in self.producers]
+        found = []
+        for consumer in self.consumers:
+            until = time.monotonic() + PATIENCE_S
+            while True:
+                consumer.tell("report")
+                found.append(told(consumer, "report"))
+                if _complete(found[-1], sent) or time.monotonic() > until:
+                    break
+                found.pop()
+                time.sleep(0.1)
+        for producer in self.producers:
+            producer.tell("end")
+        return sent, found
+
+
+def _complete(report: dict[str, Any], sent: list[dict[str, Any]]) -> bool:
+    return len(report["books"]) == BOOKS and not faults(report, sent) and not report["account"]["in_flight"]
+
+
+def faults(report: dict[str, Any], sent: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with a consumer in the end; trades that it lost were announced, or are missing here."""
+    found = [f"wrong book trusted: {text}" for text in report["wrong"]]
+    account = report["account"]
+    if account["imbalance"] or account["published"] != sum(account[name] for name in ("applied", "merged", "dropped")):
+        found.append(f"account {account}")
+    if report["trades"] + account["dropped"] != sum(sum(each["trades"].values()) for each in sent):
+        found.append(f"{report['trades']} trades")
+    for venue, each in zip(VENUES, sent, strict=True):
+        for market, number in each["numbers"].items():
+            seq, levels = report["books"].get(f"{venue} {market}", (None, None))
+            truth = Truth()
+            truth.advance(number)
+            if seq != number or tuple(levels) != truth.levels():
+                found.append(f"{venue} {market} ends at {seq}, not {number}, or differs")
+    return found
+
+
+@contextmanager
+def running(rate: float, checked: Iterable[bool], tree: Mapping[str, Any] | None = None) -> Iterator[Plane]:
+    """Publisher, consumers and producers at ``rate`` frames a second each, all of them whole; ``tree``: settings."""
+    with bench() as place, ExitStack() as stack:
+        yield Plane(place, rate, checked, stack, tree or {})
+
+
+def measure(*, quick: bool) -> Section:
+    """The promised rate first; then, while it fails, half of it."""
+    seconds = 5.0 if quick else 60.0
+    rows: list[list[Cell]] = []
+    with running(RATE, [False] * CONSUMERS) as plane:
+        cpu, began = plane.publisher.cpu_ns(), time.monotonic_ns()
+        time.sleep(seconds)
+        share = (plane.publisher.cpu_ns() - cpu) / (time.monotonic_ns() - began)
+        sent, found = plane.finish()
+    for venue, each in zip(VENUES, sent, strict=True):
+        counters = each["counters"]
+        rows.append([
+            venue, each["frames"], each["behind_ms"], sum(each["trades"].values()),
+            counters.get("mp_pending_latest_replaced_count", 0), counters.get("mp_try_send_full_count", 0),
+            counters.get("log_dropped", 0), each["cpu_s"],
+        ])  # fmt: skip
+    table = Table(
+        f"{len(VENUES)} producers at {RATE:,} frames/s for {seconds:g} s",
+        ("venue", "frames", "behind ms", "trades", "merged", "refused", "dropped", "CPU s"),
+        rows,
+        f"Publisher: {100 * share:.0f} % of a core. Of 20 frames, 18 change {LEVELS} levels a side.",
+    )
+    ends: list[list[Cell]] = [
+        [
+            f"c{number}", report["account"]["applied"], report["account"]["merged"], report["account"]["dropped"],
+            report["account"]["imbalance"], len(faults(report, sent)), report["p50_ms"], report["p99_ms"],
+            report["cpu_s"],
+        ]
+        for number, report in enumerate(found)
+    ]  # fmt: skip
+    consumers = Table(
+        "Consumers: Subscriber with books and a ledger",
+        ("consumer", "applied", "merged", "dropped", "imbalance", "faults", "p50 ms", "p99 ms", "CPU s"),
+        ends,
+        "Age: applied − handed to the outbox. Faults: books that differ in the end, trades missing, accounts open.",
+    )
+    lost = sum(report["account"]["dropped"] for report in found) + sum(
+        row[6] for row in rows if isinstance(row[6], int)
+    )
+    aims = [
+        Aim("log events lost", "", lost, at_most=0),
+        Aim(
+            "accounts, books and trades that do not agree",
+            "",
+            sum(len(faults(report, sent)) for report in found),
+            at_most=0,
+        ),
+    ]
+    return Section("load", [table, consumers], aims)
