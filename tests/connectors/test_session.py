@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -75,6 +76,19 @@ def test_frames_cut_anywhere_come_out_whole_and_in_order(payloads: list[bytes], 
             stream = stream[cut:]
             found += drain(made)
         assert found == [(ABNF.OPCODE_TEXT, payload) for payload in payloads]
+
+
+def test_a_read_takes_no_more_memory_than_what_came() -> None:
+    with session() as (made, venue):
+        venue.sendall(server_frame(b"x" * 100))
+        tracemalloc.start()
+        try:
+            made.fill()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 4_096
+        assert made.next() == (ABNF.OPCODE_TEXT, b"x" * 100)
 
 
 KINDS = (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_PONG)
