@@ -72,6 +72,15 @@ def test_damaged_messages_are_never_taken_for_the_truth(story: list[tuple[str, i
         assert_whole(world, consumer)
 
 
+@given(stories(*ORDINARY, *FLOW, *TROUBLE, "lie", "lie", "lie"))
+def test_lies_about_runs_places_and_senders_are_found_out(story: list[tuple[str, int]]) -> None:
+    world = World()
+    tell(world, story)
+    world.quiesce()
+    for consumer in world.consumers:
+        assert_whole(world, consumer)
+
+
 @settings(max_examples=25)
 @given(stories(*ORDINARY, "second"))
 def test_with_room_and_time_nothing_is_lost_and_nothing_merged(story: list[tuple[str, int]]) -> None:

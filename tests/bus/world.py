@@ -17,7 +17,7 @@ from bus.items import Item, Message
 from bus.outbox import Outbox
 from bus.process import Pulse, Usage
 from bus.reader import Reader
-from bus.wire import encode_header
+from bus.wire import decode_header, encode_header, split_topic, topic
 from publisher.cache import Cache
 from publisher.service import Service
 from tests.bus.venue import SECOND, Clock, Market
@@ -326,9 +326,14 @@ class World:
         part = draw.choice(self._parts())
         part.paused = not part.paused
 
-    def _do_publisher_starts(self, _: Random) -> None:
+    def _do_publisher_starts(self, draw: Random) -> None:
         if self.publisher is None:
-            self.publisher = Publisher(self, self._epoch())
+            self.publisher = Publisher(self, self._next_epoch(draw))
+
+    def _next_epoch(self, draw: Random) -> int:
+        """Of a process that is started again; sometimes the wall clock was set back in between."""
+        self.restarts += 1
+        return self._epoch() if draw.random() < 0.8 else self.epochs - draw.randrange(100) * SECOND - self.restarts
 
     def _do_publisher_dies(self, draw: Random) -> None:
         if self.publisher is None:
@@ -342,10 +347,7 @@ class World:
     def _do_producer_dies(self, draw: Random) -> None:
         """Killed and started again; what it had sent may still be on its way."""
         old = self._producer(draw)
-        # Sometimes the wall clock was set back in between.
-        self.restarts += 1
-        epoch = self._epoch() if draw.random() < 0.8 else self.epochs - draw.randrange(100) * SECOND - self.restarts
-        self.producers[old.venue] = Producer(self, old.venue, epoch)
+        self.producers[old.venue] = Producer(self, old.venue, self._next_epoch(draw))
         for market in self.markets[old.venue].values():
             market.trust = Trust.RESYNC
         for name, market in self.markets[old.venue].items():
@@ -369,6 +371,30 @@ class World:
                 cut = draw.randrange(len(frames[part]))
                 frames[part] = frames[part][:cut] + draw.choice((b"", b"\xc1", b"\xff\xff"))
                 consumer.queue[index] = frames
+
+    def _do_lie(self, draw: Random) -> None:
+        """A message to one consumer names another run, another place in its chain, or another sender."""
+        consumer = draw.choice(self.consumers)
+        if not consumer.queue:
+            return
+        index = draw.randrange(len(consumer.queue))
+        name, header, payload = consumer.queue[index]
+        if name[:1] == b"~":
+            return
+        told = decode_header(name, header)
+        epoch, seq, lie = told.epoch, told.seq, draw.randrange(4)
+        if lie == 0:
+            epoch += draw.choice((-1, 1)) * draw.choice((1, SECOND, 10**6 * SECOND))
+        elif lie == 1:
+            seq = max(1, seq + draw.choice((-3, 2, 50, 2**40)))
+        elif lie == 2:
+            kind, venue, market = split_topic(name)
+            # A book of another sender would be believed: nothing in it says whose it is.
+            name = topic(kind, draw.choice((venue, "publisher", "runner")), market)
+        else:
+            payload = draw.choice((payload, b"", b"\xc0"))
+        header = encode_header(told.line, epoch, seq, told.recv_ns, told.mono_ns, told.pub_ns)
+        consumer.queue[index] = [name, header, payload]
 
     def _cut(self, consumer: Consumer, draw: Random) -> None:
         """The connection breaks: of what was under way, some had arrived."""
