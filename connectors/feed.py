@@ -228,6 +228,37 @@ class SeenTrades:
         return True
 
 
+class Turnover:
+    """Tells a dead trade stream by the volume that the venue itself gives in another one: it grows by trades alone."""
+
+    LAG_NS: Final = 5_000_000_000
+    """A volume that grows so soon after a trade may be that trade's: figures come every second or less."""
+    LATE_NS: Final = 10_000_000_000
+
+    def __init__(self) -> None:
+        self._volume: float | None = None
+        self._quiet = 0
+        """Since when no trade has come, monotonic ns."""
+        self._grew: int | None = None
+        """When the volume first grew without one."""
+
+    def traded(self, now: Now) -> None:
+        """A trade came, or trades are being asked for."""
+        self._quiet, self._grew = now.mono, None
+
+    def dead(self, volume: float | None, now: Now) -> bool:
+        """``volume``: of the last 24 h. Whether it shows trades that never came; then they are to be asked for anew."""
+        if volume is not None:
+            grown = self._volume is not None and volume > self._volume
+            self._volume = volume
+            if grown and self._grew is None and now.mono - self._quiet >= self.LAG_NS:
+                self._grew = now.mono
+        if self._grew is None or now.mono - self._grew < self.LATE_NS:
+            return False
+        self.traded(now)
+        return True
+
+
 class Agreement:
     """Comparisons of one market's book with what the venue says elsewhere, told as ``Check`` events.
 

@@ -7,7 +7,7 @@ from typing import Final
 from bus.counters import Counter
 from bus.events import Funding, Instrument, Reason
 from connectors.effects import Count, Effects, Emit, Note, Now
-from connectors.feed import Agreement, MarketFeed, Quotes
+from connectors.feed import Agreement, MarketFeed, Quotes, Turnover
 from connectors.hyperliquid import messages, spec
 from connectors.hyperliquid.messages import NS_PER_MS
 from connectors.venue import Context
@@ -35,6 +35,7 @@ class Market:
         """Key of its book stream."""
         self.trouble: tuple[Reason, str] | None = None
         """Why the last book frame asks for a remedy."""
+        self.turnover = Turnover()
         self._seen = context.seen
         self._book_ms = 0
         self._bbo_ms = 0
@@ -69,6 +70,7 @@ class Market:
             self._quotes.clear()
         elif kind == "trades":
             self._replay, self._asked_ms = True, now.wall // NS_PER_MS
+            self.turnover.traded(now)
 
     def book(self, data: messages.BookData, now: Now) -> Effects | None:
         """A whole book; ``None`` when it is older than the last. ``trouble`` says whether something is to be done.

@@ -89,6 +89,8 @@ class Ctx(Struct, gc=False, rename="camel"):
     open_interest: float
     mark_px: float
     oracle_px: float
+    day_base_vlm: float | None = None
+    """Coins traded within 24 h; absent before about 2025."""
 
 
 class CtxData(Struct, gc=False):

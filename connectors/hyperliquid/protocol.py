@@ -365,13 +365,18 @@ class Hyperliquid:
         market = self._by_coin.get(frame.data[0].coin) if frame.data else None
         if market is None or not self._streams.data(f"trades:{market.coin}", now):
             return [IGNORED]
+        market.turnover.traded(now)
         return market.trades(frame.data)
 
     def _on_ctx(self, frame: messages.CtxFrame, now: Now) -> Effects:
         market = self._by_coin.get(frame.data.coin)
         if market is None or not self._streams.data(f"activeAssetCtx:{market.coin}", now):
             return [IGNORED]
-        return market.figures(frame.data.ctx, now)
+        effects = market.figures(frame.data.ctx, now)
+        if market.turnover.dead(frame.data.ctx.day_base_vlm, now):
+            effects.append(Note("warning", "stream_dead", {"market": market.id, "stream": "trades"}))
+            effects.append(Send(MAIN, messages.subscribe("trades", market.coin, "unsubscribe")))
+        return effects
 
     def _on_pong(self, frame: messages.PongFrame, now: Now) -> Effects:
         self._keepalive.answered()

@@ -13,7 +13,7 @@ from bus.counters import Counter
 from bus.errors import VenueError
 from bus.events import Funding, Instrument, Reason, Side, Stats, Trade
 from connectors.effects import Count, Effect, Effects, Emit, Note, Now, Rotate
-from connectors.feed import Agreement, MarketFeed, Quotes
+from connectors.feed import Agreement, MarketFeed, Quotes, Turnover
 from connectors.lighter import messages, spec
 from connectors.lighter.spec import HOUR, NS_PER_MS, NS_PER_US
 from connectors.venue import Context
@@ -57,6 +57,7 @@ class Market:
         """Since when the quote has been ahead of the book; ``_leading``: the book ahead of the quote."""
         self._leading: int | None = None
         self._stats: Stats | None = None
+        self._turnover = Turnover()
         self._orphaned: int | None = None
         """The subscription of the book after which differences have come without a snapshot."""
         self._running: Funding | None = None
@@ -203,8 +204,13 @@ class Market:
             return self.feed.confirm(self._venue_ns, self.nonce)
         return self.feed.whole(self._venue_ns, self.nonce, self.feed.book.levels(), kept=False)
 
-    def trades(self, frame: messages.TradesFrame) -> Effects:
+    def trades_dead(self, frame: messages.StatsFrame, now: Now) -> bool:
+        """Whether the venue's volume shows trades that never came."""
+        return self._turnover.dead(frame.market_stats.daily_base_token_volume, now)
+
+    def trades(self, frame: messages.TradesFrame, now: Now) -> Effects:
         """Trades, each once; those of the first frame after a subscribe are history. Raises VenueError."""
+        self._turnover.traded(now)
         history = isinstance(frame, messages.FirstTrades)
         effects: Effects = []
         for event in _trades(frame, history=history):

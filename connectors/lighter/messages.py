@@ -115,6 +115,7 @@ class MarketStats(Struct, gc=False):
     current_funding_rate: str
     funding_rate: str
     funding_timestamp: Millis
+    daily_base_token_volume: float | None = None
 
 
 class StatsFrame(Struct, tag_field="type", tag="update/market_stats", gc=False):

@@ -34,8 +34,7 @@ class Lighter:
         self._markets = {market: Market(market, context) for market in settings.markets}
         self._by_channel: dict[str, Market] = {}
         self._stale = settings.stale_ms * NS_PER_MS
-        probe = self._stale // 2
-        silence = probe if probe >= spec.PROBE_MIN_NS else self._stale
+        silence = self._stale // 2 if self._stale >= 2 * spec.PROBE_MIN_NS else self._stale
         self._patience = {kind: Patience(spec.ACK_NS) for kind in spec.CHANNELS}
         self._patience["market_stats"] = Patience(spec.ACK_NS, None, spec.STATS_NS)
         self._patience["order_book"] = Patience(None, spec.SNAPSHOT_NS, silence)
@@ -51,10 +50,9 @@ class Lighter:
             every_ns=max(spec.SECOND, spec.REST_SHARE_NS * len(self._markets)),
             stale_ns=self._stale,
         )
-        feeds = {market.id: market.feed for market in self._markets.values()}
+        feeds = {name: market.feed for name, market in self._markets.items()}
         self._recovery = Recovery(MAIN, feeds, self._stand_ins, tries=spec.TRIES)
-        self._open = False
-        self._limited_until = 0
+        self._open, self._limited_until = False, 0
         """The venue has said that it is asked too much: reconnecting would only ask more."""
         self._unknown: set[str] = set()
         self._due: int | None = None
@@ -370,11 +368,14 @@ class Lighter:
 
     def _on_trades(self, frame: messages.TradesFrame, now: Now) -> Effects:
         market = self._market(frame.channel, now)
-        return [IGNORED] if market is None else self._settle(market, market.trades(frame), now)
+        return [IGNORED] if market is None else self._settle(market, market.trades(frame, now), now)
 
     def _on_stats(self, frame: messages.StatsFrame, now: Now) -> Effects:
         market = self._market(frame.channel, now)
-        return [IGNORED] if market is None else self._settle(market, market.figures(frame, now), now)
+        if market is None:
+            return [IGNORED]
+        again = self._again(market, "trade", now) if market.trades_dead(frame, now) else []
+        return self._settle(market, market.figures(frame, now) + again, now)
 
     def _on_ping(self, frame: messages.Ping, now: Now) -> Effects:
         return [Send(MAIN, messages.PONG)]

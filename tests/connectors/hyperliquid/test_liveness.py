@@ -7,8 +7,8 @@ import pytest
 from bus.events import Bbo, Book, Delta, Funding, Reason, Source, Trust
 from connectors.effects import Fetch
 from connectors.hyperliquid import spec
-from tests.connectors.drive import WALL, S, books, counted, events, reasons, rejected
-from tests.connectors.hyperliquid.venue import ASSETS, TIME, Drive, bbo, book, ctx, echo, sent
+from tests.connectors.drive import WALL, S, books, counted, events, notes, reasons, rejected
+from tests.connectors.hyperliquid.venue import ASSETS, TIME, Drive, bbo, book, ctx, echo, sent, trade, trades
 
 
 def test_a_request_without_any_answer_ends_the_connection() -> None:
@@ -283,3 +283,31 @@ def test_answers_for_a_market_that_is_gone_change_nothing() -> None:
     assert books(drive.answer(call, book(time=drive.time)["data"])) == []
     assert drive.calls("funding")
     assert spec.SPEC.rest is not None
+
+
+# -- trades
+
+
+def volume(drive: Drive, *figures: str | None) -> list[str]:
+    """A context a second with these volumes: what is sent."""
+    found = []
+    for figure in figures:
+        found += sent(drive.flow(1, "BTC"))
+        found += sent(drive.frame(ctx() if figure is None else ctx(dayBaseVlm=figure)))
+    return [text for text in found if "trades" in text]
+
+
+def test_trades_that_the_volume_shows_and_nobody_sent_are_asked_for_anew() -> None:
+    drive = Drive("BTC-PERP").ready()
+    drive.frame(trades(trade(time=drive.time)))
+    assert volume(drive, *(str(100 + n) for n in range(14))) == []
+    assert volume(drive, "200", "201", "202") == ["unsubscribe trades:BTC"]
+    assert "stream_dead" in notes(drive.all)
+    assert sent(drive.frame(echo("trades", method="unsubscribe"))) == ["subscribe trades:BTC"]
+
+
+def test_a_volume_that_grows_by_the_last_trade_or_falls_proves_nothing() -> None:
+    drive = Drive("BTC-PERP").ready()
+    for number in range(4):
+        drive.frame(trades(trade(tid=number + 2, time=drive.time)))
+        assert volume(drive, None, *([str(100 + number)] * 5), *([str(99 + number)] * 10)) == []

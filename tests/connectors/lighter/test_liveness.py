@@ -6,7 +6,7 @@ import pytest
 
 from bus.events import Bbo, Book, Delta, Reason, Source, Trust
 from tests.connectors.drive import books, counted, events, notes, reasons, rejected
-from tests.connectors.lighter.venue import BIDS, Drive, diff, orders, sent, snapshot, ticker
+from tests.connectors.lighter.venue import BIDS, Drive, diff, orders, sent, snapshot, stats, ticker
 
 
 def test_no_snapshot_at_all_ends_the_connection() -> None:
@@ -261,3 +261,13 @@ def test_differences_before_a_late_snapshot_are_only_early() -> None:
     drive.frame(diff(10, 9))
     drive.flow(2.0, 0)
     assert sent(drive.frame(diff(11, 10))) == []
+
+
+def test_trades_that_the_volume_shows_and_nobody_sent_are_asked_for_anew() -> None:
+    drive = Drive().live()
+    before = len(drive.all)
+    for number in range(18):
+        drive.flow(1, 0, 1)
+        drive.frame(stats(daily_base_token_volume=100.0 + number))
+    found = [text for text in sent(drive.all[before:]) if "trade" in text]
+    assert found == ["unsubscribe trade/1", "subscribe trade/1"]
