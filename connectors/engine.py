@@ -28,8 +28,7 @@ from connectors.teller import Teller, Why, cause
 from connectors.venue import Context, Factory, VenueSpec
 
 MS: Final = 1_000_000
-REFRESH_NS: Final = 1 * MS
-"""How stale the cached deadline may be while frames never pause."""
+REFRESH_NS: Final = 1 * MS  # how stale the cached deadline may be while frames never pause
 DOWN_AFTER: Final = 3  # failed attempts in a row after which a market without a live book is called down
 JUDGE_NS: Final = 100 * MS  # between two looks at one market's lag: a look costs a microsecond, drift takes seconds
 _PRICED: Final = (Book, Delta, Bbo)
@@ -41,25 +40,20 @@ class Engine:
     def __init__(
         self, spec: VenueSpec, factory: Factory, settings: VenueSettings, ports: Ports, counters: Counters, rng: Random
     ) -> None:
-        self.spec = spec
-        self.settings = settings
-        self.ports = ports
-        self.counters = counters
+        self.spec, self.settings = spec, settings
+        self.ports, self.counters = ports, counters
         self.deadline: int | None = None
-        self._factory = factory
+        self._factory, self._rng = factory, rng
         self._context = Context(settings, Rebuilds(), SeenTrades())
-        self._rng = rng
-        self._numbers = 0
+        self._numbers = self._let_in_at = 0
         self.limits = Limits(spec)
         self._by_key: dict[str, tuple[Generation, Link]] = {}
         self._drift = Drift(spec.drift_ns)
-        self._refreshed = 0
+        self._refreshed, self._aged = 0, False  # when the deadline was worked out, and whether frames have come since
         self.active: Generation
         self.standby: Generation | None = None
         self.teller: Teller
-        self.heeds_protocol = True
-        """Whether the protocol's own deadlines count; off only to prove that the layers above them do their work."""
-        self._let_in_at = 0
+        self.heeds_protocol = True  # its own deadlines count; off only to prove that the layers above do their work
         self.watch: Callable[[Engine, Now], None] | None = None
         """Periodic supervision, see ``connectors/watch.py``; without it only the protocol's own deadlines act."""
         self.watch_at = 0
@@ -137,7 +131,8 @@ class Engine:
         self._run(generation, link.conn, generation.protocol.received(link.conn, frame, binary, now), now)
         if rejects and link.rejects == rejects:
             link.rejects = 0
-        if now.mono - self._refreshed >= REFRESH_NS:
+        self._aged = now.mono - self._refreshed < REFRESH_NS
+        if not self._aged:
             self.refresh(now)
 
     def ponged(self, key: str, now: Now) -> None:
@@ -386,9 +381,14 @@ class Engine:
             self.counters.add(Counter.REST_CALLS)
             self.ports.fetch(*call)
 
+    def settle(self, now: Now) -> None:
+        """Make ``deadline`` exact; the shell calls it before it waits."""
+        if self._aged:
+            self.refresh(now)
+
     def refresh(self, now: Now) -> None:
-        """Work out ``deadline`` anew; the shell calls it before it waits."""
-        self._refreshed = now.mono
+        """Work out ``deadline`` anew."""
+        self._refreshed, self._aged = now.mono, False
         times = [self.watch_at if self.watch is not None else None, self.limits.deadline(now), self.teller.deadline]
         for generation in self.generations():
             times.extend(generation.deadlines(self.limits, now))

@@ -128,6 +128,7 @@ class RecordedEngine:
         self._engine = engine
         self._tap = tap
         self.refresh = engine.refresh
+        self.settle = engine.settle
         tap.state = self._state
         self.limits = engine.limits
 

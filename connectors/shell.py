@@ -142,7 +142,7 @@ class Shell:
             self._keeper.save(limits.past(present), present)
 
     def _turn(self) -> None:
-        self._engine.refresh(now())
+        self._engine.settle(now())
         self._keep()
         ready = [fd for fd, _ in self._poll.poll(self._wait_s())]
         self._due(now())

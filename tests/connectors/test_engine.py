@@ -240,6 +240,19 @@ def test_the_protocol_is_woken_at_its_deadline_even_while_frames_never_pause() -
     assert ("woken", None) in rig.protocol.calls
 
 
+def test_the_deadline_is_exact_once_settled_however_little_time_has_passed_since_it_was_worked_out() -> None:
+    rig = Rig()
+    rig.up()
+    rig.engine.refresh(at(S))
+    rig.protocol.deadline = S + 7
+    rig.engine.settle(at(S + 1))
+    assert rig.engine.deadline != S + 7, "nothing has come since"
+    rig.receive([], S + 2)
+    assert rig.engine.deadline != S + 7
+    rig.engine.settle(at(S + 3))
+    assert rig.engine.deadline == S + 7
+
+
 def test_a_clock_step_is_counted_and_logged() -> None:
     rig = Rig()
     rig.up()
