@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +15,7 @@ from click.testing import CliRunner, Result
 from bus.settings import VENUES
 from cli.doctor import doctor
 from cli.doctor_venue import StepError, reach
-from tests.conftest import Eventually
-
-Simulate = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def simulate(run_dir: Path, eventually: Eventually) -> Iterator[Simulate]:
-    """Give a function that starts a simulator and points the settings of this directory at it."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*words: str, venues: tuple[str, ...] = ("aster", "lighter"), ca_file: str = "") -> dict[str, Any]:
-        ports = run_dir / "ports.json"
-        command = [sys.executable, "-m", "simulator", "--port-base", "0", "--ports-file", str(ports)]
-        started.append(subprocess.Popen([*command, "--venues", ",".join(venues), *words]))
-        eventually(ports.exists)
-        addresses: dict[str, Any] = json.loads(ports.read_text())["venues"]
-        text = "[dashboard]\nport = 0\n"
-        for venue in VENUES:
-            text += f"[venues.{venue}]\nenabled = {'true' if venue in venues else 'false'}\n"
-            if venue in venues:
-                text += f'ws_url = "{addresses[venue]["ws"]}"\nrest_url = "{addresses[venue]["rest"]}"\n'
-                text += f'ca_file = "{ca_file}"\n'
-        (run_dir / "paraphina.toml").write_text(text)
-        return addresses
-
-    yield start
-    for process in started:
-        process.terminate()
-        process.wait(30)
+from tests.cli.conftest import Simulate
 
 
 def run(run_dir: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +14,13 @@ from bus.settings import VENUES
 from cli.artefacts import read
 from cli.evidence.build import facts
 from cli.plane import prepare
-from cli.tie import children
+from tests.cli.conftest import Start, refused
 from tests.conftest import Eventually
 
 pytestmark = pytest.mark.slow
 
 ARTEFACTS = {"telemetry.jsonl", "run.log", "market_rx_stats.log", "manifest.json", "faults.json"}
 REPORTS = {"ws_soak_report.md", "ws_soak_report.html"}
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def out(run_dir: Path) -> Path:
-    return run_dir / "out"
-
-
-@pytest.fixture
-def soak(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Give a function that starts a soak whose temporary files are in a directory of the test's own."""
-    temp = run_dir / "t"
-    temp.mkdir()
-    started: list[subprocess.Popen[str]] = []
-
-    def start(out: Path, *words: str, **more: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from cli.main import main; main()", "soak", "--out-dir", str(out), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(temp), **more},
-            cwd=run_dir,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=60)
 
 
 def ticks(out: Path) -> list[dict[str, Any]]:
@@ -239,63 +203,3 @@ def test_an_attached_soak_copies_what_a_running_plane_tells_and_leaves_it_alone(
     # What the connectors had reconnected before the soak is not of the soak.
     assert facts(read(out)).venues[0].reconnects == {}
     assert b"raw_drained" not in (out / "run.log").read_bytes()
-
-
-def refused(process: subprocess.Popen[str], out: Path, *words: str) -> None:
-    told, _ = process.communicate(timeout=120)
-    assert process.returncode == 2, told
-    flat = " ".join(told.split())
-    assert "error: refused to start" in flat
-    for word in words:
-        assert word in flat
-    assert children() == []
-    assert not out.exists() or not any(path.name.startswith(".") for path in out.iterdir())
-
-
-def test_a_run_into_a_file_is_refused(soak: Start, run_dir: Path) -> None:
-    out = run_dir / "file" / "out"
-    (run_dir / "file").write_text("")
-    refused(soak(out, "--sim", "--minutes", "1"), out, "is a file, not a directory")
-    assert (run_dir / "file").read_text() == ""
-
-
-def test_a_second_run_into_the_same_directory_is_refused_and_the_first_kept(soak: Start, out: Path) -> None:
-    out.mkdir()
-    (out / "telemetry.jsonl").write_text("{}\n")
-    refused(soak(out, "--sim", "--minutes", "1"), out, "holds another run (telemetry.jsonl)")
-    assert [path.name for path in out.iterdir()] == ["telemetry.jsonl"]
-
-
-def test_a_run_longer_than_the_disk_is_refused(soak: Start, out: Path) -> None:
-    minutes = shutil.disk_usage("/tmp").free / 1e6
-    refused(soak(out, "--sim", "--minutes", f"{minutes:.0f}"), out, "MB needed for")
-    assert not out.exists()
-
-
-def test_temporary_files_on_another_file_system_are_refused(soak: Start, out: Path) -> None:
-    if Path("/dev/shm").stat().st_dev == Path("/tmp").stat().st_dev:
-        pytest.skip("no second file system here")
-    refused(soak(out, "--sim", "--minutes", "1", TMPDIR="/dev/shm"), out, "EXDEV", "Unset TMPDIR")
-    assert not out.exists()
-
-
-def test_a_temporary_directory_too_deep_for_sockets_is_refused(soak: Start, out: Path, run_dir: Path) -> None:
-    deep = run_dir / ("d" * 90)
-    deep.mkdir()
-    refused(soak(out, "--sim", "--minutes", "1", TMPDIR=str(deep)), out, "bytes of at most 107")
-
-
-def test_a_scenario_that_cannot_be_used_is_refused(soak: Start, out: Path, run_dir: Path) -> None:
-    scenario = run_dir / "s.toml"
-    scenario.write_text('[[fault]]\nfault = "meteor"\n')
-    refused(soak(out, "--sim", "--minutes", "1", "--scenario", str(scenario)), out, "unknown fault 'meteor'")
-    assert not out.exists()
-
-
-def test_venues_that_cannot_be_reached_are_refused(soak: Start, out: Path, run_dir: Path) -> None:
-    (run_dir / "paraphina.toml").write_text(
-        '[venues.aster]\nws_url = "ws://127.0.0.1:9"\nrest_url = "http://127.0.0.1:9"\n'
-    )
-    process = soak(out, "--live", "--minutes", "1", "--connectors", "aster")
-    refused(process, out, "TCP 127.0.0.1:9: Connection refused", "Is the venue up")
-    assert not out.exists()

@@ -106,9 +106,10 @@ def test_behind_a_tear_it_goes_on_from_a_checkpoint_to_the_very_same_events() ->
     assert whole == [(market, encode_payload(event)) for market, event in story.events]
     places = [at for at, record in enumerate(story.records()) if isinstance(record, capture.Checkpoint)]
     assert len(places) > 10
+    rest: list[tuple[str, bytes]] = []
     for place in places:
-        rest: list[tuple[str, bytes]] = []
-        player = Player(story.header, lambda market, event, _: rest.append((market, encode_payload(event))))  # noqa: B023
+        rest.clear()
+        player = Player(story.header, lambda market, event, _: rest.append((market, encode_payload(event))))
         score = player.play([capture.Torn(None, "gone"), *story.records()[place:]])
         assert (score.differences, score.described, score.ended) == (0, [], "")
         assert score.passed_over == ["records missing: gone"]
