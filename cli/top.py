@@ -146,13 +146,14 @@ def picture(state: State, view: View, now: Now) -> RenderableType:
     """The whole screen."""
     report = health(state, now)
     parts: list[RenderableType] = [_head(report)]
+    # At the top, for a low window cuts off what is below.
+    parts.append(Text(f"sorted by {view.sort} · s sort  m markets  t trouble only  q quit", "dim"))
     parts += [Text(f"  {problem}", "bold red") for problem in report.problems[:8]]
     parts += [Text(""), _venues(state, view, report), Text("")]
     if view.wide:
         parts += [_markets(view, report), Text("")]
-    if state.system is not None:
+    if state.system is not None and report.source.ok:
         parts.append(_processes(state))
-    parts.append(Text(f"\nsorted by {view.sort} · s sort  m markets  t trouble only  q quit", "dim"))
     return Group(*parts)
 
 

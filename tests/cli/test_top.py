@@ -84,7 +84,12 @@ def test_old_telemetry_is_no_picture_of_now() -> None:
     said = text(state(telemetry(whole())), view(), 3_000)
     assert said.startswith("✖ no current telemetry")
     assert "telemetry is 3.0 s old" in said
-    assert "live" not in said.partition("process")[0].replace("delivery", "")
+    assert "live" not in said.replace("delivery", "")
+    assert "CPU" not in said, "nothing is known of the processes either"
+
+
+def test_the_keys_are_told_where_a_low_window_still_shows_them() -> None:
+    assert "q quit" in text(state(telemetry(whole())), view()).splitlines()[1]
 
 
 def test_markets_have_lines_when_they_are_wanted() -> None:
