@@ -8,9 +8,12 @@ the order written here (see ``docs/wire.md``); a new field is appended with a de
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final, TypeAlias
 
 import msgspec
+
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
+"""A place in a chain. Beyond the bound, nine years of a million messages a second, it is a lie."""
 
 NO_MARKET: Final = "-"
 """Market part of a topic whose event concerns a whole venue or process."""
@@ -246,9 +249,9 @@ class Gap(Event, frozen=True, array_like=True):
     kind: ClassVar[str] = "gap"
     chain: str
     """Chain that lost events (``trade.aster.BTC-PERP``)."""
-    first_seq: int
-    last_seq: int
-    count: int
+    first_seq: Seq
+    last_seq: Seq
+    count: Seq
     reason: str
 
 
@@ -261,7 +264,7 @@ class Heartbeat(Event, frozen=True, array_like=True):
     """Wall clock ns of process start."""
     counters: dict[str, int]
     """Every counter that is not zero, by its name in ``bus/counters.py``; reconnects as ``reconnect.<reason>``."""
-    chains: dict[str, int]
+    chains: dict[str, Seq]
     """Last sequence sent on every chain of this process: lets a reader see a lost tail."""
     loop_lag_ms: float
     """Longest time since the last heartbeat that the main loop was late for something due."""

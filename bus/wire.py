@@ -5,13 +5,13 @@ A message is three frames: topic ``kind.venue.market``, header, payload. Header 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgpack
 import msgspec
 
 from bus.errors import WireError
-from bus.events import EVENT_TYPES, BusEvent
+from bus.events import EVENT_TYPES, BusEvent, Seq
 
 SCHEMA: Final = 1
 """Version of header and payload layouts. Appending a field with a default does not change it; all else does."""
@@ -20,21 +20,24 @@ BOOK_CHAIN_KINDS: Final = frozenset({"book", "delta"})
 """Kinds that share one sequence, so that a lost delta or book is seen by whoever follows the book."""
 
 
+Ns: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class Header(msgspec.Struct, frozen=True, array_like=True):
     """What a message says of itself."""
 
     schema: int
     line: str
     """Which of several redundant connectors of one venue it came by; ``a`` unless configured."""
-    epoch: int
+    epoch: Ns
     """Which run of the sending process: its start in wall clock ns. A greater one is newer, see ``bus.runs``."""
-    seq: int
+    seq: Seq
     """Position in the topic's chain within this epoch, from 1 in steps of 1."""
-    recv_ns: int
+    recv_ns: Ns
     """Wall clock when the cause was read from the socket."""
-    mono_ns: int
+    mono_ns: Ns
     """Monotonic clock at the same instant; comparable only on the same host."""
-    pub_ns: int
+    pub_ns: Ns
     """Monotonic clock when the message was handed to ZeroMQ."""
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bus import wire
 from bus.errors import WireError
-from bus.events import EVENT_TYPES, LOG_KINDS, BusEvent, Trust
+from bus.events import EVENT_TYPES, LOG_KINDS, BusEvent, Seq, Trust
 from tests.bus import samples
 
 SIMPLE: dict[object, st.SearchStrategy[Any]] = {
@@ -31,6 +31,8 @@ SIMPLE: dict[object, st.SearchStrategy[Any]] = {
 def values(annotation: object) -> st.SearchStrategy[Any]:
     """What a field of this type may hold."""
     arguments = get_args(annotation)
+    if annotation == Seq:
+        return st.integers(0, 2**48)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return st.sampled_from(list(annotation))
     if get_origin(annotation) is list:
@@ -57,7 +59,7 @@ def test_every_event_survives_the_wire(event: BusEvent) -> None:
     assert wire.decode_payload(event.kind, b"x", payload) == event
 
 
-@given(st.integers(0, 2**63), st.integers(1, 2**63), st.integers(0, 2**63))
+@given(st.integers(0, 2**63 - 1), st.integers(1, 2**48), st.integers(0, 2**63 - 3))
 def test_a_header_survives_the_wire(epoch: int, seq: int, time: int) -> None:
     frame = wire.encode_header("a", epoch, seq, time, time + 1, time + 2)
     header = wire.decode_header(b"t", frame)
@@ -124,6 +126,15 @@ def test_topics_and_chains() -> None:
     assert wire.split_topic(b"delta.aster.BTC-PERP") == ("delta", "aster", "BTC-PERP")
     assert wire.chain("delta", "aster", "BTC-PERP") == wire.chain("book", "aster", "BTC-PERP") == "book.aster.BTC-PERP"
     assert wire.chain("trade", "aster", "BTC-PERP") == "trade.aster.BTC-PERP"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(-1, 1, 0, 0, 0), (2**63, 1, 0, 0, 0), (1, 2**48 + 1, 0, 0, 0), (1, 1, -1, 0, 0), (1, 1, 0, 0, 2**64 - 1)],
+)
+def test_a_number_beyond_its_bounds_is_refused(numbers: tuple[int, int, int, int, int]) -> None:
+    with pytest.raises(WireError, match="header"):
+        wire.decode_header(b"t", wire.encode_header("a", *numbers))
 
 
 @pytest.mark.parametrize("frames", [[], [b"a"], [b"a", b"b"], [b"a", b"b", b"c", b"d"]])
