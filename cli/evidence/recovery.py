@@ -23,12 +23,13 @@ OVER_MS: Final = 1_000
 NOTHING_MET: Final = {
     "frames": "no frame that it acts on was sent meanwhile",
     "incoming": "the connector sent nothing meanwhile",
+    "greet_close": "no connection was attempted meanwhile",
     "port": "no connection was open or attempted meanwhile",
     "handshake": "no connection was attempted meanwhile",
     "rest": "no REST call was made meanwhile",
     "sockets": "no connection was open or made meanwhile",
 }
-"""What it means for a fault never to have acted, by where it does."""
+"""What it means for a fault never to have acted, by its name or by where it does."""
 HARMLESS: Final = {
     "backlog": "data fell behind, and by less than is called drift",
     "burst": "frames came late and together, none was lost",
@@ -196,10 +197,11 @@ def _fact(told: Told, venue: str, trace: Trace, until_ms: float, scan: Scan) -> 
 def _why(told: Told, venue: str, trace: Trace, scan: Scan) -> str:
     """Why a fault could not be seen, with the figures that show it."""
     kind = CATALOGUE.get(told.fault)
-    acted = f"acted {told.applied} times"
+    acted = "acted once" if told.applied == 1 else f"acted {told.applied} times"
     because = f"{HARMLESS.get(told.fault, 'nothing told of it')} ({acted})"
-    if not told.applied and kind is not None and kind.where in NOTHING_MET:
-        because = acted = NOTHING_MET[kind.where]
+    nothing = NOTHING_MET.get(told.fault) or (NOTHING_MET.get(kind.where) if kind is not None else None)
+    if not told.applied and nothing:
+        because = acted = nothing
     if already := trace.already(told.began_ms):
         return f"the venue was not well already: {already}; {acted}"
     found = scan.venues[venue]

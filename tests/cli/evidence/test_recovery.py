@@ -51,13 +51,15 @@ def test_a_fault_that_changes_nothing_is_not_detected() -> None:
 def test_a_fault_without_effect_says_why_and_what_the_venue_was_like() -> None:
     [fault] = follow(Log(log=[told("duplicate", 1, 2)]), scan(["live"] * 20), [])
     assert fault.why == (
-        "a frame that repeats what is known changes nothing (acted 1 times); the venue stayed well, "
-        "its age at most 0.0 s"
+        "a frame that repeats what is known changes nothing (acted once); the venue stayed well, its age at most 0.0 s"
     )
     met_nothing = told("rest_error", 1, 2)
     met_nothing.applied = 0
     [fault] = follow(Log(log=[met_nothing]), scan(["live"] * 20), [])
     assert fault.why.startswith("no REST call was made meanwhile; the venue stayed well")
+    met_nothing.fault = "greet_close"
+    [fault] = follow(Log(log=[met_nothing]), scan(["live"] * 20), [])
+    assert fault.why.startswith("no connection was attempted meanwhile; the venue stayed well")
 
 
 def test_the_age_told_of_is_that_of_the_fault_and_beside_its_limit() -> None:
@@ -73,12 +75,12 @@ def test_the_age_told_of_is_that_of_the_fault_and_beside_its_limit() -> None:
 def test_a_fault_that_meets_a_venue_in_trouble_says_so() -> None:
     log = Log(log=[told("stall", 1, 1.5), told("gap", 2.25, 2.5)])
     _, hidden = follow(log, scan(STALL), [])
-    assert hidden.why == "the venue was not well already: stale (because); acted 1 times"
+    assert hidden.why == "the venue was not well already: stale (because); acted once"
 
 
 def test_a_fault_that_is_not_in_the_catalogue_is_told_of_as_far_as_it_is_known() -> None:
     [fault] = follow(Log(log=[told("meteor", 1, 2)]), scan(["live"] * 20), [])
-    assert fault.why.startswith("nothing told of it (acted 1 times)")
+    assert fault.why.startswith("nothing told of it (acted once)")
 
 
 def test_every_fault_that_can_be_harmless_is_one_of_the_catalogue() -> None:
