@@ -23,6 +23,8 @@ HELD_NS: Final = 10_000_000_000
 """A book that fails again sooner after it was mended was not mended; after this, it is mended at once."""
 FIRST_WAIT_NS: Final = 500_000_000
 LAST_WAIT_NS: Final = 5_000_000_000
+WAIT_A_MARKET_NS: Final = 2_000_000_000
+"""One sick market is mended at least so often, for thirty attempts a minute fit every venue's limits."""
 
 
 class _Mending(msgspec.Struct):
@@ -108,10 +110,11 @@ class Recovery:
     def due(self, now: Now) -> list[str]:
         """Markets to be mended now; taken for done."""
         found = []
+        longest = min(LAST_WAIT_NS, WAIT_A_MARKET_NS * len(self._sick))
         for market in sorted(self._sick):  # in an order that a replay meets again
             mending = self._mending[market]
             if mending.wanted is not None and mending.wanted <= now.mono:
-                mending.not_before = now.mono + min(LAST_WAIT_NS, FIRST_WAIT_NS << min(mending.tries, 10))
+                mending.not_before = now.mono + min(longest, FIRST_WAIT_NS << min(mending.tries, 10))
                 mending.wanted, mending.tries = None, mending.tries + 1
                 found.append(market)
         return found

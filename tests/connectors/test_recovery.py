@@ -17,11 +17,11 @@ LEVELS = ([99.0], [1.0], [101.0], [1.0])
 
 
 class Case:
-    """Two markets of one open connection, both live."""
+    """Markets of one open connection, all live."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: str) -> None:
         self.now = Now(1_000 * S, 2_000 * S)
-        self.feeds = {market: MarketFeed(market, Rebuilds()) for market in (MARKET, OTHER)}
+        self.feeds = {market: MarketFeed(market, Rebuilds()) for market in (MARKET, OTHER, *others)}
         self.stand_ins = StandIns(Polls(), fetch, after_ns=2 * S, every_ns=S, stale_ns=5 * S)
         self.recovery = Recovery("main", self.feeds, self.stand_ins, tries=2)
         self.recovery.opened()
@@ -31,9 +31,9 @@ class Case:
     def wait(self, seconds: float) -> None:
         self.now = Now(self.now.mono + round(seconds * S), self.now.wall + round(seconds * S))
 
-    def fail(self, *, alone: bool = True) -> Effects:
-        lost = self.recovery.lost(MARKET, Trust.RESYNC, self.now)
-        return lost + self.recovery.failed(MARKET, Reason.SEQ_GAP, "gap", self.now, alone=alone)
+    def fail(self, market: str = MARKET, *, alone: bool = True) -> Effects:
+        lost = self.recovery.lost(market, Trust.RESYNC, self.now)
+        return lost + self.recovery.failed(market, Reason.SEQ_GAP, "gap", self.now, alone=alone)
 
     def heal(self) -> None:
         self.feeds[MARKET].whole(self.now.wall, None, LEVELS, kept=False)
@@ -70,7 +70,19 @@ def test_failures_in_a_row_are_mended_at_a_slowing_pace_however_many() -> None:
             case.wait(0.125)
         times.append(case.now.mono)
     waits = [(after - before) / S for before, after in pairwise(times)]
-    assert waits == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+    assert waits == [0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_the_more_markets_are_sick_the_slower_each_is_mended() -> None:
+    case = Case("SOL-PERP", "XRP-PERP")
+    times: list[int] = []
+    for _ in range(8):
+        for market in (MARKET, OTHER, "SOL-PERP"):
+            case.fail(market)
+        while MARKET not in case.recovery.due(case.now):
+            case.wait(0.125)
+        times.append(case.now.mono)
+    assert [(after - before) / S for before, after in pairwise(times)] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
     assert LAST_WAIT_NS == 5 * S
 
 

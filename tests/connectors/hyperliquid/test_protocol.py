@@ -235,7 +235,7 @@ def test_a_book_that_stays_crossed_is_mended_at_a_slowing_pace_and_costs_the_oth
         drive.flow(0.25, "ETH")
         cross(drive)
     assert reasons(drive.all) == []
-    assert 7 <= counted(drive.all).count("resyncs") <= 10
+    assert 15 <= counted(drive.all).count("resyncs") <= 18
 
 
 def test_when_no_other_book_is_live_a_book_that_stays_crossed_costs_the_connection() -> None:

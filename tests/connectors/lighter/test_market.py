@@ -159,7 +159,7 @@ def test_gaps_that_go_on_are_mended_at_a_slowing_pace_and_cost_the_others_nothin
     drive = Drive().live()
     gaps(drive, 0)
     assert reasons(drive.all) == []
-    assert 7 <= counted(drive.all).count("resyncs") <= 10
+    assert 15 <= counted(drive.all).count("resyncs") <= 18
 
 
 def test_when_no_other_book_is_live_gaps_that_go_on_cost_the_connection() -> None:
