@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from simulator.fault_frames import EFFECTS
-from simulator.frames import Answer, Connection, Frame, Hook, Later, Op, Send, Step
+from simulator.frames import Answer, Connection, Frame, Hook, Kind, Later, Op, Send, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,15 @@ class FaultHook(Hook):
         if fault.applied != before:
             fault.seen(queued_at)
         return steps
+
+    def withholds(self, connection: Connection, kind: Kind, market: str | None, now: float) -> bool:
+        """A market that is silent by itself is silent at its source."""
+        for fault in self._frames:
+            alone = fault.request.market is not None and fault.request.fault in {"stall", "mute"}
+            if alone and fault.touches(connection.venue, market) and eligible(fault, Frame(b"", kind, market)):
+                fault.acted(now)
+                return True
+        return False
 
     def handshake(self, venue: str, path: str, now: float) -> Answer | None:
         """Delay or refuse an upgrade."""

@@ -165,6 +165,11 @@ class Hook:
         del connection, queued_at
         return (Send(frame),)
 
+    def withholds(self, connection: Connection, kind: Kind, market: str | None, now: float) -> bool:
+        """Whether a frame of one silent market is not even made, and takes no number from others on its socket."""
+        del connection, kind, market, now
+        return False
+
     def handshake(self, venue: str, path: str, now: float) -> Answer | None:
         """Decide about a WebSocket upgrade; None lets it through."""
         del venue, path, now

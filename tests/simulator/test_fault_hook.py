@@ -12,7 +12,7 @@ from simulator.book import Book, Levels
 from simulator.fault_frames import flipped, retyped
 from simulator.fault_hook import FaultHook
 from simulator.faults import Fault, Register, read_request
-from simulator.frames import Connection, Cut, Drip, Frame, Kind, Later, Op, Raw, Send, Step
+from simulator.frames import Connection, Cut, Drip, Frame, Hook, Kind, Later, Op, Raw, Send, Step
 
 SERVED = {"aster": {"BTC-PERP", "ETH-PERP"}, "lighter": {"BTC-PERP"}}
 BOOK = Book({100: 5, 99: 6}, {101: 7, 102: 8})
@@ -98,6 +98,16 @@ def test_a_fault_tells_when_it_was_first_and_last_applied() -> None:
     for at, market in ((100.5, "ETH-PERP"), (101.0, "BTC-PERP"), (102.5, "BTC-PERP")):
         rig.out(delta(1, market), at)
     assert (rig.faults[0].report()["first_ns"], rig.faults[0].report()["last_ns"]) == (1_000_000_000, 2_500_000_000)
+
+
+def test_a_market_that_is_silent_by_itself_takes_no_number_from_the_others() -> None:
+    rig = Rig({"fault": "stall", "venue": "aster", "market": "BTC-PERP"}, {"fault": "gap", "market": "ETH-PERP"})
+    assert rig.hook.withholds(rig.connection, "delta", "BTC-PERP", 101.0)
+    assert rig.faults[0].applied == 1
+    assert not rig.hook.withholds(rig.connection, "delta", "ETH-PERP", 101.0)
+    assert not rig.hook.withholds(rig.connection, "pong", "BTC-PERP", 101.0)
+    assert not Hook().withholds(rig.connection, "delta", "BTC-PERP", 101.0)
+    assert not Rig({"fault": "stall"}).hook.withholds(rig.connection, "delta", "BTC-PERP", 101.0)
 
 
 def test_one_market_can_be_silent() -> None:

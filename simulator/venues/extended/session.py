@@ -28,6 +28,8 @@ class StreamSession(Session):
     """Numbers every data frame of the connection, whatever its topic, and pings."""
 
     first_seq = 1
+    shared = False
+    """Whether markets share the connection, and its numbers."""
     restamps = False
     """Whether what is replayed to a new subscriber carries the time of sending instead of its own."""
 
@@ -88,6 +90,9 @@ class StreamSession(Session):
 
     def push(self, topic: Topic, payload: Payload, ts_ms: int) -> None:
         """Number and send a frame."""
+        now = self.extended.clock.monotonic()
+        if self.shared and self.extended.hook.withholds(self.connection, payload.kind, payload.market, now):
+            return
         wrap = partial(self.wrap, topic, payload, ts_ms, self._seq)
         self._seq += 1
         self.send(
@@ -130,6 +135,7 @@ class RpcSession(StreamSession):
     """v2: requests with string ids; answers carry no number and take none."""
 
     first_seq = 0
+    shared = True
 
     @property
     def restamps(self) -> bool:  # type: ignore[override]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from simulator.venues.extended import facts
+from tests.simulator.faulty import add
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,6 +266,19 @@ def test_rpc_numbers_all_topics_together_from_zero_and_answers_not_at_all(venue:
     names = answer(client, "7")["result"]["subscriptions"]
     assert names == sorted(names)
     assert len(names) == 6
+
+
+def test_rpc_numbers_are_unbroken_beside_a_market_that_is_silent(venue: Running) -> None:
+    client = rpc(venue)
+    for number, market in (("1", "BTC-USD"), ("2", "ETH-USD")):
+        call(client, number, "subscribe", "orderbooks", market=market, depth="full", rfqOnly=False)
+        answer(client, number)
+    add(venue, "stall", venue="extended", market="ETH-PERP")
+    stalled = len(client.seen)
+    client.until(lambda _: len(client.seen) > stalled + 20)
+    data = [one for one in client.seen if "type" in one]
+    assert [one["seq"] for one in data] == list(range(len(data)))
+    assert {one["data"]["m"] for one in data[-10:]} == {"BTC-USD"}
 
 
 def test_rpc_replays_with_the_time_of_sending_unless_switched(venue: Running) -> None:
