@@ -255,7 +255,7 @@ class Engine:
         else:
             generation.cache.absorb(market, event)
         if isinstance(event, _PRICED):
-            view = generation.view(market)
+            view = generation.views.get(market) or generation.view(market)
             turned = not isinstance(event, Bbo) and view.turned(conn, event, now)
             if conn is not None and now.mono >= view.judge_at and event.venue_ns is not None:
                 view.judge_at = now.mono + JUDGE_NS

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from websocket import ABNF
 
 from bus import clock
-from bus.counters import Counters
+from bus.counters import Counter, Counters
 from bus.errors import SettingsError, TransportError
 from bus.events import NO_MARKET, BusEvent, Reason
 from bus.process import Pulse
@@ -44,12 +44,15 @@ FRAMES_AT_ONCE: Final = 16
 """Frames whose events go to the bus together when more than one lies ready; the first waits for 0.4 ms at most."""
 FRAMES_A_TURN: Final = 512
 """Frames taken from one connection before the others, the bus and the mailbox get their turn."""
+_MESSAGES: Final = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY})
+_FRAMES: Final = Counter.FRAMES.label
+_FRAME_BYTES: Final = Counter.FRAME_BYTES.label
 RATE_LIMITS: Final = frozenset({418, 429})
 
 
 def now() -> Now:
     """Both clocks, read together."""
-    return Now(*clock.now())
+    return Now(clock.mono(), clock.wall())
 
 
 class _Attempt:
@@ -215,10 +218,10 @@ class Shell:
         deadline = self._engine.deadline
         if deadline is not None and deadline <= present.mono:
             self._due(present)
-        if opcode in {ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY}:
+        if opcode in _MESSAGES:
             counts = self._counters.values
-            counts["frames"] = counts.get("frames", 0) + 1
-            counts["frame_bytes"] = counts.get("frame_bytes", 0) + len(payload)
+            counts[_FRAMES] = counts.get(_FRAMES, 0) + 1
+            counts[_FRAME_BYTES] = counts.get(_FRAME_BYTES, 0) + len(payload)
             self._engine.received(key, payload, opcode == ABNF.OPCODE_BINARY, present)
         elif opcode == ABNF.OPCODE_CLOSE:
             self._engine.lost(key, Reason.WS_CLOSED, close_text(payload), present)
