@@ -33,5 +33,7 @@ def outlast_start() -> None:
     """Wait until supervisord takes this process for started (``startsecs`` is 1).
 
     Whatever ends sooner it tries again, whatever its exit code says; so one that cannot use its settings waits first.
+    ``startsecs = 0`` would do without, but then nothing ever counts as a failed start: no backoff and no FATAL for a
+    program that dies at once.
     """
     time.sleep(1.5)
