@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import subprocess
@@ -86,6 +87,8 @@ def resident_mb(plane: Watched) -> dict[str, float]:
 def test_nothing_grows_and_no_alert_fires(
     plane: Watched, alerting: Callable[[], set[str]], browser: Browser, eventually: Eventually
 ) -> None:
+    # It is to take longer than any test that hangs.
+    faulthandler.cancel_dump_traceback_later()
     minutes = float(os.environ.get("PARAPHINA_WATCH_MINUTES", "60"))
     browser.open(plane.url)
     eventually(lambda: "All 5 venues live" in browser.words("#verdict"))
