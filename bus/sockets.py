@@ -90,8 +90,18 @@ def bind(socket: zmq.Socket[bytes], endpoint: str, key: str, *, secured: bool = 
 
 
 def receive(socket: zmq.Socket[bytes]) -> list[bytes]:
-    """All frames of the next message, without waiting. Raises zmq.Again when there is none."""
+    """All frames of the next message, without waiting. Raises zmq.Again when there is none.
+
+    Every message of ours has three. Asking after each frame whether it was the last costs twice as much as reading all
+    three (2.5 of 2.9 µs), so the question is put once, after the third: a message of fewer frames comes together with
+    the one after it, as one of more than three or with a topic that is none. Either is seen, counted and healed.
+    """
     frames = [_receive(socket, _LAST)]
+    try:
+        frames.append(_receive(socket, _LAST))
+        frames.append(_receive(socket, _LAST))
+    except zmq.Again:
+        return frames
     while _get(socket, _RCVMORE):
         frames.append(_receive(socket, _LAST))
     return frames

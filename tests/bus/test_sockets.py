@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from bus.errors import SettingsError, TransportError
-from bus.sockets import ProducerLink, bind, is_local, new_epoch, prepare
+from bus.sockets import ProducerLink, bind, is_local, new_epoch, prepare, receive
 from tests.bus import samples
 from tests.bus.conftest import Stage
 from tests.bus.plane import serving, turning
@@ -140,3 +140,25 @@ def test_a_producer_serves_state_and_stream_through_a_publisher(stage: Stage, ev
 
 def test_epochs_grow() -> None:
     assert new_epoch() <= new_epoch()
+
+
+@pytest.mark.parametrize("sent", [[b"a"], [b"a", b"b"], [b"a", b"b", b"c", b"d"], [b"a", b"b", b"c", b"d", b"e"]])
+def test_a_message_of_another_length_is_never_taken_for_one_of_three(
+    context: zmq.Context[Socket], sent: list[bytes]
+) -> None:
+    good = [b"book.aster.BTC-PERP", b"header", b"payload"]
+    with context.socket(zmq.PAIR) as out, context.socket(zmq.PAIR) as into:
+        out.bind("inproc://pair")
+        into.connect("inproc://pair")
+        for message in (good, sent, good, good):
+            out.send_multipart(message)
+        assert receive(into) == good
+        assert receive(into) in (sent, [*sent, *good]), "alone, or together with what follows"
+        assert receive(into) == good
+        out.send_multipart(sent)
+        while True:
+            try:
+                last = receive(into)
+            except zmq.Again:
+                break
+        assert last == sent
