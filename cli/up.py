@@ -57,12 +57,21 @@ def down(*, wait: float) -> None:
         return
     supervisor.shutdown()
     until = time.monotonic() + wait
-    while Path(f"/proc/{pid}").exists():
+    while not ended(pid):
         if time.monotonic() > until:
             click.echo(f"error: supervisord (pid {pid}) is still there after {wait:g} s", err=True)
             sys.exit(EXIT_SILENT)
         time.sleep(0.02)
     click.echo("Stopped.")
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or dead and only not reaped: in a container without an init nobody reaps a daemon."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def _wait_until_live(settings: Settings, wait: float) -> bool:
