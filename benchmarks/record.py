@@ -152,6 +152,9 @@ def _played(run: Run) -> Played:
 def _play(run: Run) -> Played:
     begin = time.perf_counter()
     score = Player(run.header).play(run.records())
+    if score.ended or score.passed_over:
+        # What was not written cost nothing.
+        raise RuntimeError(f"{run.header.venue}: not everything was recorded: {score.ended or score.passed_over[0]}")
     return Played(score.seconds, time.perf_counter() - begin, score.frames, score.differences)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import exp, sqrt
 from random import Random
 from typing import Any
@@ -83,6 +84,23 @@ def test_a_venue_slowed_by_20_percent_is_flagged_and_no_other() -> None:
         rate = next(d for d in found.differences if (d.venue, d.metric) == (name, "events"))
         assert rate.verdict == "worse"
         assert rate.relative == pytest.approx(-0.2, abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("PARAPHINA_LONG_TESTS" not in os.environ, reason="minutes: set PARAPHINA_LONG_TESTS")
+def test_over_many_pairs_noise_is_hardly_ever_news_and_a_slower_feed_nearly_always() -> None:
+    rng = Random(5)
+    alarms, missed, wrong = 0, [], []
+    for number in range(60):
+        alarms += bool(compare(run(rng), run(rng)).news)
+        slowed = VENUES[number % len(VENUES)]
+        found = compare(run(rng), run(rng, {slowed: 1.25}))
+        if slowed not in {difference.venue for difference in found.news}:
+            missed.append([d for d in found.differences if (d.venue, d.metric) == (slowed, "events")])
+        wrong += [d for d in found.news if d.venue != slowed]
+    assert alarms <= 3
+    assert len(missed) <= 3, missed
+    assert len(wrong) <= 3, wrong
 
 
 def test_a_venue_that_became_faster_is_better() -> None:
