@@ -362,8 +362,9 @@ class World:
 
     def _do_damage(self, draw: Random) -> None:
         """Bytes of a message to one consumer are changed."""
-        consumer = draw.choice(self.consumers)
-        if consumer.queue:
+        waiting = [consumer for consumer in self.consumers if consumer.queue]
+        if waiting:
+            consumer = draw.choice(waiting)
             index = draw.randrange(len(consumer.queue))
             frames = list(consumer.queue[index])
             part = draw.choice((1, 2))
@@ -374,9 +375,10 @@ class World:
 
     def _do_lie(self, draw: Random) -> None:
         """A message to one consumer names another run, another place in its chain, or another sender."""
-        consumer = draw.choice(self.consumers)
-        if not consumer.queue:
+        waiting = [consumer for consumer in self.consumers if consumer.queue]
+        if not waiting:
             return
+        consumer = draw.choice(waiting)
         index = draw.randrange(len(consumer.queue))
         name, header, payload = consumer.queue[index]
         if name[:1] == b"~":
