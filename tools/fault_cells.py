@@ -49,6 +49,8 @@ class Cell(msgspec.Struct, frozen=True):
     """It is met by new connections only, so those that are open are reset."""
     finds: str = "at once"
     late_ms: int = 0
+    only: frozenset[str] = frozenset()
+    """Venues at which it can be found; empty: all."""
     absorbed: bool = False
     """Whether it may pass without any book being taken back (where it is found, it is so in time)."""
     slow_ms: int = 0
@@ -65,6 +67,10 @@ class Cell(msgspec.Struct, frozen=True):
         frames = {"next frame": 1, "drift": 2}.get(self.finds, 0)
         pong = PONG_MS[venue] if self.finds == "ping + pong" else 0
         return self.late_ms + frames * NEXT_MS[venue] + pong
+
+    def lasts_s(self, venue: str) -> float:
+        """How long it is in force; a missing pong only until it has been found once."""
+        return self.threshold_ms(venue) / 1e3 + 1.0 if self.finds == "ping + pong" else self.hold_s or 0.0
 
     def request(self, venue: str) -> list[dict[str, Any]]:
         """What is asked of the simulator."""
@@ -109,7 +115,6 @@ CELLS: Final = (
         "pings stay unanswered, data flows",
         finds="ping + pong",
         late_ms=2 * PING_MS,
-        hold_s=34.0,
     ),
     _cell(
         "backlog",
@@ -124,9 +129,12 @@ CELLS: Final = (
         "trades mute",
         "mute",
         "no trade any more, everything else flows",
-        _PASSES,
+        finds="the venue's volume",
+        only=frozenset({"hyperliquid", "lighter"}),
+        late_ms=18_000,
+        absorbed=True,
         params={"kinds": "trades"},
-        hold_s=10.0,
+        hold_s=20.0,
     ),
     # -- sequence
     _cell("gap", "gap", "a frame is lost", _NEXT, kinds=_DIFFS, absorbed=True),

@@ -100,7 +100,8 @@ class Outcome(msgspec.Struct):
         """Everything that is not as it must be."""
         late = [f"{venue} not live again" for venue, after in self.live_after_s.items() if after is None]
         limits = [f"{name} {count}" for name, count in self.violations.items()]
-        lost = [f"{self.events_lost + self.bus_losses} events lost"] if self.events_lost + self.bus_losses else []
+        lost = [f"{self.events_lost} log events dropped"] if self.events_lost else []
+        lost += [f"{self.bus_losses} messages lost on the bus"] if self.bus_losses else []
         blank = [f"{self.unexplained} reconnects without a reason"] if self.unexplained else []
         return [*late, *limits, *lost, *blank, *self.grown()]
 

@@ -36,9 +36,11 @@ class Observer(Watcher):
         if item.trusted:
             super()._trust(item, self._said.get(key, now))
         else:
-            # The message that says so comes next, with its time.
+            before = len(self.markets[key].lost) if key in self.markets else 0
             super()._trust(item, now)
-            self._taken_back.add(key)
+            if key in self.markets and len(self.markets[key].lost) > before:
+                # The message that says so comes next, with its time.
+                self._taken_back.add(key)
 
     def _message(self, item: Message, now: float) -> None:
         key, now = (item.venue, item.market), item.header.pub_ns / 1e9
