@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.dashboard.conftest import Watched
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "deploy" / "upgrade.sh"
 RUNNING = """connectors:aster    RUNNING   pid 24, uptime 0:00:20
@@ -78,3 +81,22 @@ def test_it_says_when_nothing_runs(plane: Path) -> None:
     code, asked, said = upgrade(plane)
     assert (code, asked) == (2, [])
     assert "nothing runs" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("PARAPHINA_LONG_TESTS" not in os.environ, reason="a minute: set PARAPHINA_LONG_TESTS")
+def test_no_venue_becomes_stale_while_everything_is_restarted(watched: Watched) -> None:
+    before = {name: info["pid"] for name, info in watched.plane.programs().items()}
+    environment = {**os.environ, "PARAPHINA_CONFIG": str(watched.plane.base / "paraphina.toml")}
+    with subprocess.Popen([str(SCRIPT), str(watched.plane.conf)], env=environment, stdout=subprocess.DEVNULL) as script:
+        stale, asked = set(), 0
+        while script.poll() is None:
+            answer = watched.ask("/health")
+            if answer.status_code and (told := answer.json())["source"]["ok"]:
+                asked += 1
+                stale |= {name for name, venue in told["venues"].items() if not venue["fresh"]}
+    assert script.returncode == 0
+    assert asked > 20
+    assert stale == set()
+    after = {name: info["pid"] for name, info in watched.plane.programs().items()}
+    assert {name for name in before if before[name] == after[name]} == {"simulator:simulator"}
