@@ -104,7 +104,12 @@ def start(run_dir: Path) -> Iterator[Start]:
     systems: list[System] = []
 
     def begin(
-        *, venues: tuple[str, ...] = VENUES, settings: dict[str, Any] | None = None, daemon: bool = False, **more: Any
+        *,
+        venues: tuple[str, ...] = VENUES,
+        settings: dict[str, Any] | None = None,
+        daemon: bool = False,
+        retries: int = 20,
+        **more: Any,
     ) -> System:
         over = {"venues": {venue: {"enabled": venue in venues} for venue in VENUES}}
         for section, keys in (settings or {}).items():
@@ -112,6 +117,7 @@ def start(run_dir: Path) -> Iterator[Start]:
                 target = over.setdefault(section, {})
                 target[key] = {**target.get(key, {}), **value} if isinstance(value, dict) else value
         plane = prepare(run_dir / str(len(systems)), sim=True, settings=over, **more)
+        plane.conf.write_text(plane.conf.read_text().replace("startretries = 20", f"startretries = {retries}"))
         system = System(plane)
         systems.append(system)
         if daemon:

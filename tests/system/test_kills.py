@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
 
+from bus.errors import TransportError
+from bus.lease import take
 from bus.settings import VENUES
 from tests.conftest import Eventually
 from tests.system.conftest import Start, System
@@ -115,3 +119,42 @@ def test_fifty_kills_spread_over_the_venues_keep_to_their_bounds(start: Start, e
     times = sorted(each.away_s for each in done)
     assert times[int(len(times) * 0.95)] <= AWAY_P95_S
     assert times[-1] <= AWAY_MAX_S
+
+
+def test_a_program_that_was_given_up_comes_back(start: Start, eventually: Eventually) -> None:
+    system = start(venues=("aster", "lighter"), retries=1, settings={"sentinel": {"fatal_cooldown_ms": 4_000}})
+    eventually(system.all_live)
+    place = None
+    while place is None:
+        # Whoever comes first takes its place; every connector after that ends at once.
+        try:
+            place = take(system.settings.run_dir, "aster")
+        except TransportError:
+            if pid := system.pid("connectors:aster"):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: "event=fatal program=connectors:aster" in system.log("sentinel"))
+    assert system.all_live("lighter")
+    place.release()
+    eventually(system.all_live)
+    assert "event=revived program=connectors:aster" in system.log("sentinel")
+
+
+def test_a_killed_sentinel_costs_nothing_but_haste(start: Start, eventually: Eventually) -> None:
+    system = start()
+    with Watcher(system.settings) as watcher:
+
+        def settled() -> bool:
+            watcher.poll(0.05)
+            return system.all_live() and all(watcher.live(venue) for venue in VENUES)
+
+        eventually(settled, every=0)
+        sentinel = system.kill("sentinel:sentinel")
+        without = kill(system, watcher, "lighter", eventually)
+        assert without.disturbed == []
+        eventually(lambda: settled() and system.replaced("sentinel:sentinel", sentinel), every=0)
+        eventually(lambda: system.log("sentinel").count("event=starting") == 2)
+        [again] = kills(system, watcher, ["lighter"], eventually)
+    assert again.disturbed == []
+    print(f"\n{without.away_s:.2f} s away without a sentinel, {again.away_s:.2f} s with one")  # noqa: T201
+    assert without.away_s < 10

@@ -96,3 +96,26 @@ def test_sentinel_and_runner_stopped_together_are_found_by_the_publisher(start: 
             eventually(lambda: system.replaced(name, pid), within=30)  # noqa: B023
         assert f"pid={stopped['sentinel:sentinel']}" in system.log("publisher")
         eventually(lambda: system.all_live() and beats.of(*hung))
+
+
+def test_a_supervisord_that_is_stopped_costs_no_data_and_goes_on_where_it_was(
+    start: Start, eventually: Eventually
+) -> None:
+    system = start(venues=("aster",), settings={"sentinel": {"heartbeat_timeout_ms": 2_000}})
+    with Watcher(system.settings) as watcher, Beats(system) as beats:
+        eventually(lambda: system.all_live() and beats.of("sentinel:sentinel", "runner:runner"))
+        assert system.plane.pid is not None
+        os.kill(system.plane.pid, signal.SIGSTOP)
+        until = time.monotonic() + 10
+
+        def past() -> bool:
+            watcher.poll(0.05)
+            return time.monotonic() > until
+
+        eventually(past, every=0)
+        assert watcher.live("aster")
+        assert not any(seen.lost for seen in watcher.markets.values())
+        os.kill(system.plane.pid, signal.SIGCONT)
+        killed = system.kill("connectors:aster")
+        eventually(lambda: system.replaced("connectors:aster", killed))
+        eventually(lambda: system.all_live() and beats.of("sentinel:sentinel", "runner:runner"))
