@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
+"""What a venue sends is quoted in lines that people read in terminals, which would obey. Renderers escape line ends."""
 
 
 class LineWriter:
@@ -46,7 +48,7 @@ class LineWriter:
 
     def msg(self, line: str) -> None:
         """Write one line. On a pipe at most PIPE_BUF bytes of it: more could be torn apart."""
-        data = line.encode(errors="backslashreplace") + b"\n"
+        data = line.translate(_CONTROLS).encode(errors="backslashreplace") + b"\n"
         if self._pipe and len(data) > PIPE_BUF:
             data = data[: PIPE_BUF - 4] + b"...\n"
         if self._torn:

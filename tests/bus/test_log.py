@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from select import PIPE_BUF
+from typing import Literal
 
 import pytest
 import structlog
@@ -92,6 +93,15 @@ def test_an_exception_stays_one_line(pipe: Pipe) -> None:
         log.exception("failed")
     (line,) = pipe.lines()
     assert "ValueError: invalid literal" in line
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_what_a_terminal_would_obey_is_told_and_not_sent(pipe: Pipe, form: Literal["logfmt", "json"]) -> None:
+    log = configure("runner", settings=Log(format=form), writer=pipe.writer)
+    log.warning("bad_frame", sample="\x1b]0;title\x07 a\r\nb\x9b2J\x7f\x00")
+    (line,) = pipe.lines()
+    assert line.isprintable()
+    assert "title" in line
 
 
 def test_a_full_pipe_loses_lines_and_nothing_else(pipe: Pipe) -> None:
