@@ -19,7 +19,8 @@ from bus.settings import VENUES
 from cli.plane import prepare
 from tools.fault_cells import CELLS, SETTINGS, Cell
 from tools.fault_page import matrix, put
-from tools.fault_trials import Result, run, sections
+from tools.fault_result import Result
+from tools.fault_trials import run, sections
 
 
 @click.command()

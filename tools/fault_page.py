@@ -8,7 +8,7 @@ from typing import Final
 
 from bus.settings import VENUES
 from tools.fault_cells import CELLS, PACE_MS, RECOVERY_MS, SETTINGS, SLACK_MS, Cell
-from tools.fault_trials import Result
+from tools.fault_result import Result
 
 SECOND_MS: Final = 1_000
 
@@ -75,6 +75,8 @@ def entry(cell: Cell, venue: str, results: dict[tuple[str, str], Result]) -> str
 
 def found(cell: Cell, result: Result) -> str:
     """When it was found, and by when it had to be."""
+    if not result.applied:
+        return "no call was made"
     if result.detected_ms is None:
         return "no effect"
     within = "" if cell.finds == "need not be" else f" ({seconds(result.threshold_ms + SLACK_MS)})"

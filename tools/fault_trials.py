@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import requests
 
 from bus.events import State, Trust
 from bus.settings import VENUES
 from cli.plane import Plane
 from tests.system.truth import Checker
-from tools.fault_cells import MARKET, PACE_MS, RECOVERY_MS, SLACK_MS, Cell
+from tools.fault_cells import MARKET, Cell
+from tools.fault_result import Result
 from tools.fault_watch import Control, Observer
 
 CALM_S: Final = {"lighter": 8.0}
@@ -52,69 +52,6 @@ TOLD: Final = (
 """Counters shown of what was done; reconnects are shown by their reasons."""
 
 
-class Result(msgspec.Struct):
-    """What came of one cell. Times in ms; ``None`` where nothing was found, or nothing was to be recovered."""
-
-    cell: str
-    venue: str
-    applied: int
-    detected_ms: float | None
-    """From the first frame, connection or call that was touched."""
-    threshold_ms: int
-    reasons: dict[str, int]
-    """Of reconnects, with their numbers; of markets that were mended without one, with 0."""
-    counted: dict[str, int]
-    lost: list[str]
-    """Markets whose book was taken back."""
-    away_ms: float | None
-    """From detection until every book was live again."""
-    after_ms: float | None
-    """From the end of what was done (or detection, if later) until then."""
-    recovered_ms: float | None
-    """The same, from the connection by which it came if that was made later still."""
-    held_by: str
-    """Why that connection was not made earlier."""
-    stood_in: int
-    wrong: int
-    """Samples in which a book that was called live differed from the truth."""
-    wrong_ms: float
-    compared: int
-    equal: bool
-    events_lost: int
-    violated: dict[str, int]
-    disturbed: list[str]
-    """Markets it was not done to and that were taken back all the same."""
-
-    def faults(self, cell: Cell) -> list[str]:
-        """In which respects it is out of bounds."""
-        found = []
-        if self.detected_ms is None and not cell.absorbed and self.applied:
-            found.append("not found")
-        if self.detected_ms is not None and not self.in_time(cell):
-            found.append("found late")
-        if self.recovered_ms is not None and self.recovered_ms > RECOVERY_MS + cell.slow_ms + self.pace_ms(cell):
-            found.append("recovered late")
-        if not self.equal:
-            found.append("book differs")
-        if not self.applied:
-            found.append("did not happen")
-        if self.events_lost:
-            found.append("events lost")
-        if self.violated:
-            found.append("limit broken")
-        return found
-
-    def pace_ms(self, cell: Cell) -> int:
-        """How long the next attempt to mend had to wait: only what has lasted has made earlier ones fail."""
-        tried = self.counted.get("resyncs", 0) > 1 or (self.venue == "aster" and self.counted.get("rest_books", 0) > 0)
-        return PACE_MS[self.venue] if cell.hold_s is not None and tried else 0
-
-    def in_time(self, cell: Cell) -> bool:
-        """Whether it was found in time. What need not be found has no time."""
-        timed = cell.finds != "need not be" and self.venue in (cell.only or {self.venue})
-        return not timed or (self.detected_ms or 0.0) <= self.threshold_ms + SLACK_MS
-
-
 class Trials:
     """One venue's cells, one after another. Call ``step`` often."""
 
@@ -123,6 +60,8 @@ class Trials:
         self.queue = list(cells)
         self.results: list[Result] = []
         self.done = False
+        self.calm_s: float | None = None
+        """In place of ``CALM_S``."""
         self.logs: Path | None = None
         """Where the connector's log of each cell is written, if anywhere."""
         self._step = self._idle
@@ -146,7 +85,7 @@ class Trials:
             self._calm_since = None
             return
         self._calm_since = self._calm_since or now
-        if now - self._calm_since < CALM_S.get(self.venue, 1.0):
+        if now - self._calm_since < (CALM_S.get(self.venue, 1.0) if self.calm_s is None else self.calm_s):
             return
         if not self.queue:
             self.done = True
@@ -224,6 +163,9 @@ class Trials:
 
     def _comparing(self, now: float) -> None:
         if now < self._sample_at:
+            return
+        if not self.seen.live(self.venue):
+            self._steady_since, self._step = None, self._recovering
             return
         self._sample_at = now + SAMPLE_S
         self._left = {market for market in self._left if not self._compare(market)}
@@ -367,6 +309,7 @@ def run(
     venues: tuple[str, ...],
     until: float,
     logs: Path | None = None,
+    calm_s: float | None = None,
 ) -> Iterator[Result]:
     """Have every venue go through its cells, those ``done`` left out; none is begun after the monotonic ``until``."""
     if plane.control is None:
@@ -384,7 +327,7 @@ def run(
             for venue in venues
         ]
         for trial in trials:
-            trial.logs = logs
+            trial.logs, trial.calm_s = logs, calm_s
         while any(not trial.done for trial in trials):
             observer.poll(0.02)
             for trial in trials:

@@ -33,7 +33,7 @@ def brief(name: str, hold_s: float) -> Cell:
 def test_what_is_done_to_a_venue_is_found_and_mended_and_breaks_no_limit(start: Start) -> None:
     system = start(settings=sections(VENUES, SETTINGS))
     cells = [brief("gap", 0.8), brief("refuse", 1.0)]
-    results = list(run(system.plane, cells, set(), venues=VENUES, until=time.monotonic() + 300))
+    results = list(run(system.plane, cells, set(), venues=VENUES, until=time.monotonic() + 300, calm_s=0.3))
     assert len(results) == len(cells) * len(VENUES)
     by_name = {cell.name: cell for cell in cells}
     wrong = {(one.cell, one.venue): set(one.faults(by_name[one.cell])) - LATE for one in results}

@@ -11,7 +11,7 @@ from bus.settings import VENUES
 from simulator.faults import CATALOGUE, read_request
 from tools.fault_cells import CELLS
 from tools.fault_page import entry, matrix, put
-from tools.fault_trials import Result
+from tools.fault_result import Result
 
 SERVED = {venue: {"BTC-PERP", "ETH-PERP", "SOL-PERP"} for venue in VENUES}
 GAP = next(cell for cell in CELLS if cell.name == "gap")
@@ -72,6 +72,13 @@ def test_the_simulator_takes_every_cell_that_applies_to_a_venue(venue: str) -> N
 )
 def test_a_cell_is_judged_by_its_bounds(changed: dict[str, object], words: list[str]) -> None:
     assert result(**changed).faults(GAP) == words
+
+
+def test_rest_that_is_not_asked_is_no_fault() -> None:
+    cell = next(cell for cell in CELLS if cell.fault == "rest_garbage")
+    idle = result(cell=cell.name, applied=0, detected_ms=None, lost=[], recovered_ms=None)
+    assert idle.faults(cell) == []
+    assert entry(cell, "aster", {(cell.name, "aster"): idle}).startswith("no call was made")
 
 
 def test_what_must_be_found_and_was_not_is_said() -> None:
