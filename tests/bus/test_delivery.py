@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bus.world import MARKETS, Consumer, World
+from tests.bus.checked import Consumer
+from tests.bus.world import MARKETS, World
 
 ORDINARY = ("change", "change", "change", "whole", "quote", "trade", "stats", "invalidate")
 FLOW = ("attend", "forward", "forward", "consume", "consume", "second", "flow")
