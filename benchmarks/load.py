@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from statistics import median
 from typing import Any, Final
 
 from benchmarks.bench import Bench, bench
@@ -22,6 +23,9 @@ BOOKS: Final = len(VENUES) * len(MARKETS)
 RATE: Final = 2_000
 """Frames a second and producer."""
 CONSUMERS: Final = 4
+CHAIN_RATES: Final = (10, 40, 100, 200)
+"""Book frames a second and market of the whole chain."""
+KEPT_UP: Final = 0.9
 PATIENCE_S: Final = 20.0
 """For what is under way to arrive when producers have ended."""
 
@@ -114,7 +118,7 @@ def running(rate: float, checked: Iterable[bool], tree: Mapping[str, Any] | None
 
 
 def measure(*, quick: bool) -> Section:
-    """The promised rate first; then, while it fails, half of it."""
+    """The promised rate of prepared events, then the whole chain from the simulator on at rising rates."""
     seconds = 5.0 if quick else 60.0
     rows: list[list[Cell]] = []
     with running(RATE, [False] * CONSUMERS) as plane:
@@ -161,4 +165,52 @@ def measure(*, quick: bool) -> Section:
             at_most=0,
         ),
     ]
-    return Section("load", [table, consumers], aims)
+    return Section("load", [table, consumers, _chain(3.0 if quick else 10.0)], aims)
+
+
+def _chain(seconds: float) -> Table:
+    rows = []
+    for rate in CHAIN_RATES:
+        rows.append(_links(rate, seconds))
+        if isinstance(rows[-1][1], float) and rows[-1][1] < KEPT_UP * rate * BOOKS:
+            break
+    return Table(
+        "The whole chain: simulator, five connectors, publisher, four consumers",
+        ("book frames/s asked", "book events/s", "p50 ms", "p99 ms", "lost", "imbalance"),
+        rows,
+        f"Fifteen markets; ends with the first rate of which less than {100 * KEPT_UP:.0f} % arrives. The simulator's "
+        "own cost is in it, on the same machine.",
+    )
+
+
+def _links(rate: int, seconds: float) -> list[Cell]:
+    with bench() as place, ExitStack() as stack:
+        plane = place.settings(sim=True)
+        stack.enter_context(place.simulator(plane, "--frames-per-second", str(rate), "--limits", "count"))
+        stack.enter_context(place.child("publisher", speaks=False))
+        for venue in VENUES:
+            stack.enter_context(place.child("connectors", venue, speaks=False))
+        consumers = [
+            stack.enter_context(place.child("benchmarks.loading", "consumer", f"c{number}", "plain"))
+            for number in range(CONSUMERS)
+        ]
+        for consumer in consumers:
+            consumer.hear("whole", 60.0)
+        before = [_account(consumer) for consumer in consumers]
+        began = time.monotonic()
+        time.sleep(seconds)
+        after = [_account(consumer) for consumer in consumers]
+        rates = [report["changes"] / (time.monotonic() - began) for report in after]
+    return [
+        rate * BOOKS,
+        min(rates),
+        median(report["p50_ms"] or 0.0 for report in after),
+        max(report["p99_ms"] or 0.0 for report in after),
+        sum(sum(report["lost"].values()) for report in after) - sum(sum(report["lost"].values()) for report in before),
+        sum(report["account"]["imbalance"] for report in after),
+    ]
+
+
+def _account(consumer: Child) -> Any:  # noqa: ANN401  (what JSON has)
+    consumer.tell("report")
+    return told(consumer, "report")

@@ -170,7 +170,10 @@ class Producing:
 
 
 class Consuming:
-    """Says ``whole NS`` and ``hurt NS`` as it turns; ``report`` with its accounts when it is told ``report``."""
+    """Says ``whole NS`` and ``hurt NS`` as it turns; ``report`` with its accounts when it is told ``report``.
+
+    Ages are those since the last report.
+    """
 
     def __init__(self, name: str, *, checked: bool) -> None:
         self.subscriber = Subscriber(name=name)
@@ -181,8 +184,6 @@ class Consuming:
         self.wrong: list[str] = []
         self.lost: dict[str, int] = {}
         self.trades = 0
-        self.twice = 0
-        self.ids: dict[tuple[str, str], int] = {}
         self.newest = 0
         self.whole = False
         self.ages: list[int] = []
@@ -219,9 +220,6 @@ class Consuming:
                 self._check(item.venue, item.market)
         elif isinstance(event, Trade):
             self.trades += 1
-            key, number = (item.venue, item.market), int(event.trade_id or 0)
-            self.twice += number <= self.ids.get(key, 0)
-            self.ids[key] = number
         elif isinstance(event, Heartbeat) and item.venue == "publisher":
             self.server = event.counters
 
@@ -251,7 +249,7 @@ class Consuming:
 
     def _report(self) -> None:
         total = self.ledger.total()
-        ages = sorted(self.ages)
+        ages, self.ages = sorted(self.ages), []
         names = ("published", "applied", "merged", "dropped", "in_flight", "imbalance")
         books = {}
         for venue in VENUES:
@@ -261,10 +259,10 @@ class Consuming:
                     books[f"{venue} {market}"] = (view.venue_seq, view.levels.levels())
         say("report", {
             "account": {name: getattr(total, name) for name in names}, "lost": self.lost, "trades": self.trades,
-            "twice": self.twice, "steps": self.steps, "wrong": self.wrong, "books": books, "healed_ms": self.healed,
+            "steps": self.steps, "wrong": self.wrong, "books": books, "healed_ms": self.healed,
             "counters": self.subscriber.counters.snapshot(), "server": self.server, "cpu_s": usage().cpu_s,
             "p50_ms": quantile(ages, 0.5) / 1e6 if ages else None, "rss_mb": usage().rss_bytes / 1e6,
-            "p99_ms": quantile(ages, 0.99) / 1e6 if ages else None,
+            "p99_ms": quantile(ages, 0.99) / 1e6 if ages else None, "changes": len(ages),
         })  # fmt: skip
 
 
