@@ -78,7 +78,9 @@ def bind(socket: zmq.Socket[bytes], endpoint: str, key: str, *, secured: bool = 
     """
     if not is_local(endpoint) and not secured:
         raise SettingsError(
-            key, f"{endpoint} is reachable from outside", "a loopback or ipc:// endpoint, or CURVE keys"
+            key,
+            f"{endpoint} is reachable from outside",
+            "ipc:// or loopback; other hosts by an SSH or WireGuard tunnel",
         )
     try:
         prepare(endpoint)
