@@ -7,12 +7,15 @@ bug posts its own exception, which ends the process: nothing here can stop unnot
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
+from importlib import import_module
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connectors.effects import Fetch, Reply
 
@@ -101,8 +104,7 @@ class Rest:
 
     def call(self, fetch: Fetch) -> Reply:
         """Make the call; every failure is a Reply with a ``problem``. To be called on a worker."""
-        import requests
-
+        requests = _requests()
         started = time.monotonic()
         try:
             with self._session().request(
@@ -129,7 +131,7 @@ class Rest:
     @staticmethod
     def _read(response: requests.Response, deadline: float) -> bytes:
         """The whole body; a body that drips or swells ends the call."""
-        import requests
+        requests = _requests()
         from urllib3.exceptions import HTTPError
 
         parts: list[bytes] = []
@@ -150,9 +152,29 @@ class Rest:
 
     def _session(self) -> requests.Session:
         """One session, so one kept-alive connection pool, a thread."""
-        import requests
-
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
+            self._local.session = _requests().Session()
         session: requests.Session = self._local.session
         return session
+
+
+_GUESSERS: Final = ("charset_normalizer", "chardet")
+_importing = threading.Lock()
+
+
+def _requests() -> Any:  # noqa: ANN401  (a module)
+    """Import requests without what guesses encodings: 2 MB and 20 ms in every connector, and bodies are JSON here.
+
+    Without it requests takes a body for UTF-8, and warns of that on being imported.
+    """
+    with _importing:
+        if "requests" in sys.modules:
+            return sys.modules["requests"]
+        hidden = [name for name in _GUESSERS if name not in sys.modules]
+        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is what makes an import fail
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return import_module("requests")
+        finally:
+            for name in hidden:
+                del sys.modules[name]

@@ -228,6 +228,8 @@ def test_a_bug_in_the_thread_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 class _Lines:
     """Takes log lines."""
 
+    untold = 0
+
     def __init__(self) -> None:
         self.lines: list[str] = []
 

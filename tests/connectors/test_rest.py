@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import select
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,3 +154,24 @@ def test_a_thread_is_made_only_when_all_are_busy() -> None:
         found += wait(mailbox)
     assert idents[0] in found
     assert len(set(found)) == 2
+
+
+ALONE = """
+import sys
+from connectors.effects import Fetch
+from connectors.rest import Rest
+reply = Rest("").call(Fetch("nothing", sys.argv[1], timeout_s=5.0))
+assert reply.problem and "ConnectionError" in reply.problem, reply
+assert "requests" in sys.modules
+assert not any(name.startswith(("charset_normalizer", "chardet")) for name in sys.modules)
+import charset_normalizer
+"""
+
+
+def test_what_guesses_encodings_is_not_loaded_and_can_still_be() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE, url], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
