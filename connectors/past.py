@@ -87,11 +87,7 @@ def decode(data: bytes, boot: str, host: str, now: Now) -> Past:
         raise Unusable(f"of another venue address: {record.host}")
     past = record.past
     for spent in (past.connects, past.messages, past.rest):
-        if (
-            len(spent) > MOST_SPENT
-            or spent != sorted(spent)
-            or any(when > record.mono or units < 0 for when, units in spent)
-        ):
+        if not _possible(spent, record.mono):
             raise Unusable("damaged: impossible units")
     if max(past.connects_held_until, past.rest_held_until) > record.mono + LONGEST_HOLD_NS:
         raise Unusable("damaged: an impossible hold")

@@ -28,6 +28,11 @@ def test_across_a_boot_the_wall_clock_says_how_long_it_was() -> None:
     assert decode(record, "another", "host", Now(5 * S, 0)) == Past(connects_held_until=205 * S), "set back: no credit"
 
 
+def test_two_of_one_instant_are_in_order_whatever_they_cost() -> None:
+    past = Past(rest=[(4 * S, 20), (4 * S, 2)])
+    assert decode(encode(past, "boot", "host", at(10 * S)), "boot", "host", at(11 * S)) == past
+
+
 def test_what_was_not_held_is_not_held_after_a_boot() -> None:
     record = encode(Past([(1, 1)]), "boot", "host", at(10 * S))
     assert decode(record, "another", "host", at(0)).connects_held_until == 0

@@ -139,6 +139,15 @@ def test_one_sick_market_is_escalated_beside_the_healthy_ones() -> None:
     assert made.ports.said("standby_failed")
 
 
+def test_a_rescue_that_brings_a_market_back_takes_over_at_once() -> None:
+    made = rig()
+    made.up()
+    made.engine.begin_standby(at(S), rescue=frozenset({MARKET}))
+    made.engine.opened("2/main", at(S))
+    run(made, S, 2 * S, frames="1/main 2/main")
+    assert made.engine.active.number == 2
+
+
 def test_an_aged_connection_is_left_for_a_fresh_one_without_a_stale_moment() -> None:
     made = rig(AGED)
     made.up()

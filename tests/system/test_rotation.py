@@ -136,5 +136,5 @@ def test_connections_are_replaced_under_load_without_a_trace(start: Start, event
 def test_connections_are_replaced_again_and_again_under_load_without_a_trace(
     start: Start, eventually: Eventually
 ) -> None:
-    told = watch(start, eventually, age_s=10, frames_per_s=200, seconds=180)
+    told = watch(start, eventually, age_s=8, frames_per_s=100, seconds=90)
     print(f"\n{told}")  # noqa: T201
