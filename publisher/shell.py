@@ -129,7 +129,7 @@ class Publisher:
             if mono() >= self._pulse.deadline:
                 self._check_endpoints()
                 self._beat()
-        self._log.info("stopped", forwarded=self.counters.get(Counter.FORWARDED))
+        self._log.info("ending", forwarded=self.counters.get(Counter.FORWARDED))
         self._close()
         return not self._unreachable
 

@@ -55,7 +55,7 @@ def test_unusable_settings_end_it_with_their_own_code(run_dir: Path) -> None:
     file.write_text("[bus]\nhwm = 1\n")
     done = run(run_dir, PARAPHINA_CONFIG=str(file))
     assert done.returncode == EXIT_SETTINGS
-    assert 'problem="bus.hwm: unknown key' in done.stdout
+    assert 'key=bus.hwm problem="unknown key"' in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
