@@ -57,6 +57,8 @@ class Market:
         """Since when the quote has been ahead of the book; ``_leading``: the book ahead of the quote."""
         self._leading: int | None = None
         self._stats: Stats | None = None
+        self.mute = False
+        """The venue's volume shows trades that never came."""
         self._turnover = Turnover()
         self._orphaned: int | None = None
         """The subscription of the book after which differences have come without a snapshot."""
@@ -204,10 +206,6 @@ class Market:
             return self.feed.confirm(self._venue_ns, self.nonce)
         return self.feed.whole(self._venue_ns, self.nonce, self.feed.book.levels(), kept=False)
 
-    def trades_dead(self, frame: messages.StatsFrame, now: Now) -> bool:
-        """Whether the venue's volume shows trades that never came."""
-        return self._turnover.dead(frame.market_stats.daily_base_token_volume, now)
-
     def trades(self, frame: messages.TradesFrame, now: Now) -> Effects:
         """Trades, each once; those of the first frame after a subscribe are history. Raises VenueError."""
         self._turnover.traded(now)
@@ -233,7 +231,10 @@ class Market:
         if not _same(running, self._running):
             self._running = running
             effects.append(Emit(self.id, running))
-        return effects
+        self.mute = self._turnover.dead(frame.market_stats.daily_base_token_volume, now)
+        return (
+            [*effects, Note("warning", "stream_dead", {"market": self.id, "stream": "trade"})] if self.mute else effects
+        )
 
     def agrees(self, orders: messages.Orders) -> bool:
         """Whether REST shows what our book does, as far as it goes: a side cut at its limit does not show all."""

@@ -374,8 +374,8 @@ class Lighter:
         market = self._market(frame.channel, now)
         if market is None:
             return [IGNORED]
-        again = self._again(market, "trade", now) if market.trades_dead(frame, now) else []
-        return self._settle(market, market.figures(frame, now) + again, now)
+        effects = market.figures(frame, now)
+        return self._settle(market, effects + (self._again(market, "trade", now) if market.mute else []), now)
 
     def _on_ping(self, frame: messages.Ping, now: Now) -> Effects:
         return [Send(MAIN, messages.PONG)]

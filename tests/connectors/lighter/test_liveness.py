@@ -271,3 +271,4 @@ def test_trades_that_the_volume_shows_and_nobody_sent_are_asked_for_anew() -> No
         drive.frame(stats(daily_base_token_volume=100.0 + number))
     found = [text for text in sent(drive.all[before:]) if "trade" in text]
     assert found == ["unsubscribe trade/1", "subscribe trade/1"]
+    assert notes(drive.all).count("stream_dead") == 1
