@@ -17,6 +17,7 @@ from cli.evidence.build import Inputs
 from cli.evidence.logs import LogScan, RxScan
 from cli.evidence.parts import joined
 from cli.evidence.scan import BrokenLineError, Scan
+from cli.tie import die_with
 
 TELEMETRY: Final = "telemetry.jsonl"
 RUN_LOG: Final = "run.log"
@@ -69,7 +70,7 @@ def read(folder: Path, *, demanded: tuple[str, ...] = (TELEMETRY,), kind: type[S
 def _side_by_side(folder: Path, manifest: dict[str, Any]) -> tuple[Scan, LogScan | None, RxScan | None]:
     """Half of the venues here, everything else in a second process."""
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        with ProcessPoolExecutor(1, get_context("fork"), die_with(os.getpid())) as pool:
             other = pool.submit(_scan, folder, manifest, Scan, (1, 2))
             log, rx = pool.submit(_log, folder, manifest), pool.submit(_rx, folder, manifest)
             one = _scan(folder, manifest, Scan, (0, 2))

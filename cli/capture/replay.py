@@ -25,6 +25,7 @@ from bus.settings import load
 from cli.capture.onto_bus import TURN_S, Station
 from cli.capture.player import Player, Publish, Score, Step, steps
 from cli.capture.runs import Run, runs
+from cli.tie import die_with
 from connectors.capture import INPUTS, CaptureError, Output
 from connectors.effects import Now
 
@@ -127,7 +128,7 @@ def _fast(chosen: Sequence[Run], jobs: int) -> list[Play]:
         return [_played(run) for run in chosen]
     order = sorted(range(len(chosen)), key=lambda index: -chosen[index].size)
     try:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+        with ProcessPoolExecutor(jobs, get_context("fork"), die_with(os.getpid())) as pool:
             plays = dict(zip(order, pool.map(_played, [chosen[index] for index in order]), strict=True))
     except BrokenProcessPool as error:
         raise CaptureError(f"a process of the replay was killed: {error}") from None
