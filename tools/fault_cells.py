@@ -54,7 +54,7 @@ class Cell(msgspec.Struct, frozen=True):
     absorbed: bool = False
     """Whether it may pass without any book being taken back (where it is found, it is so in time)."""
     slow_ms: int = 0
-    """By how much the venue itself delays what recovery needs."""
+    """By how much the venue itself delays what recovery needs; a call that hangs ends at its timeout."""
     content: bool = False
     """Whether it alters books, so that they are compared with the truth all the while."""
     never: Mapping[str, str] = {}
@@ -240,5 +240,5 @@ CELLS: Final = (
     _cell("REST 429, anew", "rest_error", "Retry-After 3", _ASKED, params={"status": 429, "retry_after": 3}),
     _cell("REST 418, anew", "rest_error", "Retry-After 3", _ASKED, params={"status": 418, "retry_after": 3}),
     _cell("REST garbage, anew", "rest_garbage", "and new connections are needed", anew=True),
-    _cell("REST timeout, anew", "rest_timeout", "and new connections are needed", anew=True),
+    _cell("REST timeout, anew", "rest_timeout", "and new connections are needed", anew=True, slow_ms=2_000),
 )

@@ -13,6 +13,7 @@ from tools.fault_cells import CELLS
 from tools.fault_page import entry, matrix, put
 from tools.fault_result import Result
 
+PAGE = Path(__file__).resolve().parents[2] / "docs/faults.md"
 SERVED = {venue: {"BTC-PERP", "ETH-PERP", "SOL-PERP"} for venue in VENUES}
 GAP = next(cell for cell in CELLS if cell.name == "gap")
 
@@ -99,3 +100,12 @@ def test_a_cell_tells_what_was_found_how_soon_and_why(tmp_path: Path) -> None:
     assert "former" not in page.read_text()
     with pytest.raises(ValueError, match="no part flap"):
         put(page, "flap", "")
+
+
+def test_the_page_shows_every_cell_of_every_venue() -> None:
+    text = PAGE.read_text()
+    for venue in VENUES:
+        rows = text[text.index(f"### {venue}\n") :].split("\n### ")[0]
+        for cell in CELLS:
+            row = next(line for line in rows.splitlines() if line.startswith(f"| **{cell.name}**:"))
+            assert "not run" not in row, (venue, cell.name)
