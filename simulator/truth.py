@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.book import ASK, BID, Book, Change
 from simulator.decimals import fixed
+from simulator.settings import TYPICAL_NOTIONAL, reference_price
 
 if TYPE_CHECKING:
     from random import Random
@@ -47,6 +48,24 @@ class MarketSpec:
     start: int
     typical: int
     depth: int
+
+    @classmethod
+    def listed(
+        cls, base: str, symbol: str, *, price_decimals: int, tick: int, size_decimals: int, depth: int
+    ) -> MarketSpec:
+        """A perpetual of ``base`` at a plausible price, with levels of a plausible size."""
+        price = reference_price(base)
+        return cls(
+            market=f"{base}-PERP",
+            base=base,
+            symbol=symbol,
+            price_decimals=price_decimals,
+            tick=tick,
+            size_decimals=size_decimals,
+            start=round(price * 10**price_decimals) // tick,
+            typical=max(1, int(TYPICAL_NOTIONAL / price * 10**size_decimals)),
+            depth=depth,
+        )
 
     def units(self, ticks: int) -> int:
         """Price in units of ``10**-price_decimals``."""

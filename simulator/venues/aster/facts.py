@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.settings import TYPICAL_NOTIONAL, reference_price
 from simulator.truth import MarketSpec, Pace
 
 VERSIONS = ("/fapi/v1", "/fapi/v3")
@@ -74,15 +73,11 @@ DEFAULT_RULES = (5, 10, 0, "10000000", "500000")
 def spec(base: str, depth: int) -> MarketSpec:
     """Printed decimals are not the tick: SOL prints four and moves by the second."""
     price_decimals, tick, size_decimals, _, _ = RULES.get(base, DEFAULT_RULES)
-    price = reference_price(base)
-    return MarketSpec(
-        market=f"{base}-PERP",
-        base=base,
-        symbol=f"{base}USDT",
+    return MarketSpec.listed(
+        base,
+        f"{base}USDT",
         price_decimals=price_decimals,
         tick=tick,
         size_decimals=size_decimals,
-        start=round(price * 10**price_decimals) // tick,
-        typical=max(1, int(TYPICAL_NOTIONAL / price * 10**size_decimals)),
         depth=depth,
     )

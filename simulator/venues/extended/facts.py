@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.settings import TYPICAL_NOTIONAL, reference_price
 from simulator.truth import MarketSpec, Pace
 
 STREAM = "/stream.extended.exchange"
@@ -55,15 +54,11 @@ MARKET_NOT_FOUND = 1001
 def spec(base: str, depth: int) -> MarketSpec:
     """The name is the id; sizes are in base units."""
     price_decimals, tick, size_decimals, _ = RULES.get(base, DEFAULT_RULES)
-    price = reference_price(base)
-    return MarketSpec(
-        market=f"{base}-PERP",
-        base=base,
-        symbol=f"{base}-USD",
+    return MarketSpec.listed(
+        base,
+        f"{base}-USD",
         price_decimals=price_decimals,
         tick=tick,
         size_decimals=size_decimals,
-        start=round(price * 10**price_decimals) // tick,
-        typical=max(1, int(TYPICAL_NOTIONAL / price * 10**size_decimals)),
         depth=depth,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from simulator.settings import TYPICAL_NOTIONAL, reference_price
+from simulator.settings import reference_price
 from simulator.truth import MarketSpec, Pace
 
 BLOCK_S = 0.07
@@ -66,14 +66,11 @@ def spec(base: str, depth: int) -> MarketSpec:
     decimals = 6 - size_decimals
     used = max(0, min(decimals, 5 - (floor(log10(price)) + 1)))
     tick = 10 ** (decimals - used)
-    return MarketSpec(
-        market=f"{base}-PERP",
-        base=base,
-        symbol=base,
+    return MarketSpec.listed(
+        base,
+        base,
         price_decimals=decimals,
         tick=tick,
         size_decimals=size_decimals,
-        start=int(price * 10**decimals) // tick,
-        typical=max(1, int(TYPICAL_NOTIONAL / price * 10**size_decimals)),
         depth=depth,
     )

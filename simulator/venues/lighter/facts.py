@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simulator.settings import TYPICAL_NOTIONAL, reference_price
 from simulator.truth import MarketSpec, Pace
 
 GRID_S = 0.05
@@ -75,15 +74,11 @@ def listing(base: str, markets: tuple[str, ...]) -> Listing:
 
 def spec(base: str, found: Listing, depth: int) -> MarketSpec:
     """Tick 10^-price_decimals, lot 10^-size_decimals."""
-    price = reference_price(base)
-    return MarketSpec(
-        market=f"{base}-PERP",
-        base=base,
-        symbol=base,
+    return MarketSpec.listed(
+        base,
+        base,
         price_decimals=found.price_decimals,
         tick=1,
         size_decimals=found.size_decimals,
-        start=int(price * 10**found.price_decimals),
-        typical=max(1, int(TYPICAL_NOTIONAL / price * 10**found.size_decimals)),
         depth=depth,
     )

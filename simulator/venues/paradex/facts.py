@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.settings import TYPICAL_NOTIONAL, reference_price
 from simulator.truth import MarketSpec, Pace
 
 SCHEMA_ID = 1
@@ -53,15 +52,11 @@ DEFAULT_RULES = (5, 1, 0, "1000000", "5000000")
 def spec(base: str, depth: int) -> MarketSpec:
     """Symbols are identifiers."""
     price_decimals, tick, size_decimals, _, _ = RULES.get(base, DEFAULT_RULES)
-    price = reference_price(base)
-    return MarketSpec(
-        market=f"{base}-PERP",
-        base=base,
-        symbol=f"{base}-USD-PERP",
+    return MarketSpec.listed(
+        base,
+        f"{base}-USD-PERP",
         price_decimals=price_decimals,
         tick=tick,
         size_decimals=size_decimals,
-        start=round(price * 10**price_decimals) // tick,
-        typical=max(1, int(TYPICAL_NOTIONAL / price * 10**size_decimals)),
         depth=depth,
     )
