@@ -34,7 +34,7 @@ class Use(NamedTuple):
 
 def measure(*, quick: bool) -> Section:
     """One plane, watched for a while."""
-    seconds = 4.0 if quick else 40.0
+    seconds = 4.0 if quick else 35.0
     found = _plane(seconds)
     ours = {name: use for name, use in found.items() if name != SIMULATOR}
     rows: list[list[Cell]] = [[name, *use] for name, use in found.items()]

@@ -41,7 +41,7 @@ class Start(NamedTuple):
 
 def measure(*, quick: bool) -> Section:
     """First single connectors beside a running simulator, then a plane whose connectors are killed (not if quick)."""
-    runs, seconds = (1, 6.0) if quick else (20, 40.0)
+    runs, seconds = (1, 6.0) if quick else (20, 35.0)
     starts = _starts(runs, seconds)
     medians = [quantile(sorted(start.ms for start in found), 0.5) for found in starts.values() if found]
     table = Table(
