@@ -10,7 +10,7 @@ from bus.accounting import Ledger
 from bus.chains import Interest
 from bus.counters import Counters
 from bus.events import Bbo
-from bus.items import Item, Message
+from bus.items import Item, Lost, Message, Why
 from bus.reader import Reader
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Consumer:
         self.answers: deque[list[bytes]] = deque()
         self.ledger = Ledger()
         self._checked: dict[tuple[str, str], object] = {}
-        self.trades: dict[tuple[int, str], list[int]] = {}
+        self.pages = 0
+        self.trades: dict[tuple[str, str, int, int], list[int]] = {}
 
     def connect(self) -> None:
         if not self.connected and self.world.publisher is not None:
@@ -74,8 +75,12 @@ class Consumer:
 
     def _item(self, item: Item) -> None:
         self.ledger.take(item)
+        if isinstance(item, Lost) and self.world.lied and item.why in {Why.RESTART, Why.REFUTED}:
+            # It was told that a run is over which goes on after all: what that run repeats comes again.
+            self.pages += 1
         if isinstance(item, Message) and item.kind == "trade":
-            self.trades.setdefault((item.header.epoch, item.market), []).append(item.header.seq)
+            key = (item.venue, item.market, item.header.epoch, self.pages)
+            self.trades.setdefault(key, []).append(item.header.seq)
 
     def check_joined(self) -> None:
         """What came before a connection may have changed since: nothing of it is trusted until that is known."""

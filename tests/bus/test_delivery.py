@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.counters import Counter
 from tests.bus.checked import Consumer
 from tests.bus.world import MARKETS, World
 
@@ -51,6 +52,8 @@ def assert_whole(world: World, consumer: Consumer) -> None:
         chain = consumer.reader.chain(*name.split(".", 2))
         if chain is not None and not name.startswith("heartbeat"):
             assert chain.next == last + 1, name
+    for producer in world.producers.values():
+        assert sum(producer.announced.values()) == producer.counters.get(Counter.LOG_DROPPED)
     for sequences in consumer.trades.values():
         assert sequences == sorted(set(sequences)), "trades twice or out of order"
 

@@ -10,10 +10,10 @@ from collections import deque
 from random import Random
 
 from bus.counters import Counters
-from bus.events import NO_MARKET, BusEvent, Side, Stats, Trade, Trust
+from bus.events import NO_MARKET, BusEvent, Gap, Side, Stats, Trade, Trust
 from bus.outbox import Outbox
 from bus.process import Pulse, Usage
-from bus.wire import decode_header, encode_header, split_topic, topic
+from bus.wire import decode_header, decode_payload, encode_header, split_topic, topic
 from publisher.cache import Cache
 from publisher.service import Service
 from tests.bus.checked import Consumer
@@ -36,16 +36,30 @@ class Producer:
         self.pipe: deque[list[bytes]] | None = None
         """Towards the publisher; ``None``: not connected."""
         self.noticed = True
+        self.announced: dict[tuple[bytes, int], int] = {}
+        """Log events that gaps told of, by the gap's place."""
         self.outbox = Outbox(venue, epoch, "a", self.counters, self._send, world.log_room, world.clock)
         self.pulse = Pulse(1, epoch, self.counters)
 
     def _send(self, frames: list[bytes]) -> bool:
         if self.pipe is None:
+            self._check(frames)
             return True  # the connection is gone and nobody knows yet
         if len(self.pipe) >= self.world.pipe_room:
             return False
         self.pipe.append(frames)
+        self._check(frames)
         return True
+
+    def _check(self, frames: list[bytes]) -> None:
+        """What may not be used is taken back before anything else is said; what was dropped is announced."""
+        kind, _, _ = split_topic(frames[0])
+        if kind not in {"book", "delta", "bbo"}:
+            assert not self.outbox._invalidations()  # noqa: SLF001  (what waits can be seen nowhere else)
+        if kind == "gap":
+            told = decode_payload(kind, frames[0], frames[2])
+            assert isinstance(told, Gap)
+            self.announced[frames[0], decode_header(frames[0], frames[1]).seq] = told.count
 
     def publish(self, market: str, event: BusEvent | None) -> None:
         if event is not None:
@@ -147,6 +161,7 @@ class World:
         self.cached_deltas = cached_deltas
         self.epochs = WALL
         self.restarts = 0
+        self.lied = False
         self.publisher: Publisher | None = None
         self.markets = {venue: {market: Market() for market in MARKETS} for venue in ("aster", "lighter")}
         self.producers = {venue: Producer(self, venue, self._epoch()) for venue in self.markets}
@@ -300,6 +315,7 @@ class World:
             return
         consumer = draw.choice(waiting)
         index = draw.randrange(len(consumer.queue))
+        self.lied = True
         name, header, payload = consumer.queue[index]
         if name[:1] == b"~":
             return
