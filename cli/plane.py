@@ -180,7 +180,7 @@ def _configuration(
         text = text.replace("%(here)s/run", str(settings.run_dir)).replace("%(here)s/.venv/bin/python", sys.executable)
         source.read_string(text.replace("%(here)s", str(ROOT)))
     source.remove_section("include")
-    source["supervisord"]["environment"] = f'PARAPHINA_CONFIG="{base / SETTINGS_FILE}"'
+    source["supervisord"]["environment"] = f'MALLOC_ARENA_MAX="1",PARAPHINA_CONFIG="{base / SETTINGS_FILE}"'
     wanted = [venue for venue in settings.enabled if programs is None or venue in programs]
     source["group:connectors"]["programs"] = ",".join(wanted)
     for section in source.sections():
