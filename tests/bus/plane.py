@@ -39,6 +39,8 @@ class Quiet:
     def info(self, event: str, **_: object) -> None:
         self.lines.append(event)
 
+    warning = info
+
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[Publisher]:
