@@ -42,8 +42,8 @@ SPEC: Final = VenueSpec(
     venue="extended",
     # No end of a connection by age is documented or reported.
     session_age_ns=None,
-    # No limit is documented. Ours, as a courtesy: five starts of eighteen streams within a minute.
-    connects=Budget(100, 60 * SECOND),
+    # No limit is documented. Ours, as a courtesy: ten starts of eighteen streams within a minute.
+    connects=Budget(180, 60 * SECOND),
     messages=None,
     # 1,000 requests a minute per IP, then HTTP 429; a tenth is left to others behind the same address.
     rest=Budget(900, 60 * SECOND),
