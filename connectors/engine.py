@@ -147,9 +147,8 @@ class Engine:
         """A REST call ended."""
         if not reply.ok:
             self.counters.add(Counter.REST_FAILURES)
-            if held := self.limits.answered(reply, now):
-                fields = {"status": reply.status, "wait_s": held / 1e9, "url": request.url}
-                self.ports.log("warning", "rest_held", fields)
+            if held := self.limits.answered(reply, now) / 1e9:
+                self.ports.log("warning", "rest_held", {"status": reply.status, "wait_s": held, "url": request.url})
         for generation in self.generations():
             if str(generation.number) == key:
                 self._run(generation, None, generation.protocol.fetched(request, reply, now), now)
@@ -325,6 +324,7 @@ class Engine:
         if start > now.mono:
             link.retry_at = start
             self.counters.add(Counter.BUDGET_WAITS)
+            self.teller.line("warning", "connect_waits", now, conn=link.conn, wait_s=(start - now.mono) / 1e9)
             return
         self.counters.add(Counter.CONNECTS)
         link.phase, link.opened_at = Phase.CONNECTING, now.mono

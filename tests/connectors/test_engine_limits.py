@@ -39,6 +39,7 @@ def test_connects_stay_within_the_venues_budget() -> None:
     rig.engine.woken(at(10 * S))
     assert len(rig.ports.connects) == 2
     assert rig.counters.get(Counter.BUDGET_WAITS) == 1
+    assert ("warning", "connect_waits", {"conn": "main", "wait_s": 50.0}) in rig.ports.logs
     rig.engine.woken(at(60 * S))
     assert len(rig.ports.connects) == 3
 
