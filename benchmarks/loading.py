@@ -162,6 +162,10 @@ class Producing:
             "frames": self.frames, "behind_ms": self.latest_ns / 1e6, "numbers": self.numbers, "trades": self.trades,
             "counters": self.counters.snapshot(), "sent": sum(chains.values()), "cpu_s": usage().cpu_s,
         })  # fmt: skip
+        # A producer that falls silent is not trusted for long, and consumers may take their time to arrive at the end.
+        while not _readable():
+            self._attend()
+            time.sleep(0.002)
         sys.stdin.readline()
         self.producer.close()
 
