@@ -113,7 +113,9 @@ def test_the_processes_live_with_the_system_calls_that_the_unit_leaves_them(run_
         said = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
         code = process.wait(30)
-    assert ("event=started" in said, code) == ((True, 0) if allowed else (False, -signal.SIGABRT))
+    # ZeroMQ's own thread asks for the call that is denied, sooner or later than the line is written.
+    assert code == (0 if allowed else -signal.SIGABRT)
+    assert "event=started" in said or not allowed
 
 
 def test_what_grows_is_rotated() -> None:

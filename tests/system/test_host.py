@@ -126,7 +126,8 @@ def test_a_connector_that_is_stopped_takes_its_books_back_at_once(start: Start, 
             watcher.poll(0.05)
             return watcher.live(venue)
 
-        eventually(lambda: live("aster") and live("lighter"))
+        # By telemetry too, or a "down" of the start is taken for the one that is waited for.
+        eventually(lambda: system.all_live() and live("aster") and live("lighter"))
         system.plane.supervisor.stop("connectors:aster")
         eventually(lambda: not live("aster"), within=2)
         assert {trust for _, trust in watcher.markets["aster", "BTC-PERP"].lost} == {Trust.STALE}
